@@ -1,0 +1,29 @@
+"""glassnet: deep networks you can see through.
+
+    >>> import glassnet
+    >>> run = glassnet.train("digits", epochs=5)      # doctest: +SKIP
+    >>> run.evaluate()                                # doctest: +SKIP
+    >>> run.predict("new_photos/")                    # doctest: +SKIP
+
+Importing this package is cheap; torch comes with the first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from glassnet.errors import UserError
+from glassnet.version import __version__
+
+if TYPE_CHECKING:
+    from glassnet.api import TrainedRun, inspect, load, train
+
+__all__ = ["TrainedRun", "UserError", "__version__", "inspect", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from glassnet import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'glassnet' has no attribute {name!r}")

@@ -1,0 +1,174 @@
+"""glassnet from Python: the same words as on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from glassnet import catalog, evaluate, loop, show
+from glassnet.data import memory, sources
+from glassnet.evaluate import Estimate, Evaluation, report
+from glassnet.recipe import to_yaml
+from glassnet.run import Run
+from glassnet.task import Event, Finished, Look, Prediction, Source, Task
+from glassnet.trained import Trained
+
+Show = Callable[[Iterator[Event]], Iterator[Event]]
+
+
+class TrainedRun:
+    """A trained (or partly trained) run folder: evaluate it, predict with it, look at it."""
+
+    def __init__(self, run: Run, task: Task[Any, Any], source: Source[Any] | None = None) -> None:
+        self._trained, self._source = Trained(run, task), source
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{k} {v.value:.4f}" for k, v in list(self.metrics.items())[:3])
+        return f"<glassnet run {self.path}: {scores or 'not evaluated yet'}>"
+
+    def _repr_html_(self) -> str:
+        from glassnet import figures
+
+        return figures.notebook(self.document)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._trained.run.path
+
+    @property
+    def recipe(self) -> Any:
+        """Every knob, resolved."""
+        return self._trained.recipe
+
+    @property
+    def facts(self) -> Any:
+        """What turns raw inputs into tensors and outputs into answers."""
+        return self._trained.facts
+
+    @property
+    def network(self) -> Any:
+        """The trained ``torch.nn.Module``, in evaluation mode."""
+        return self._trained.network
+
+    @property
+    def metrics(self) -> dict[str, Estimate]:
+        """The figures on the validation examples, with 95 % intervals; empty if not evaluated."""
+        run = self._trained.run
+        if not run.exists("evaluation.json"):
+            return {}
+        found = run.read_json("evaluation.json")["metrics"]
+        return {name: Estimate(**values) for name, values in found.items()}
+
+    @cached_property
+    def document(self) -> Any:
+        """The report as plain data."""
+        source = self._source or self._trained.source()
+        review = evaluate.look(self._trained, "validation", source)
+        figures = evaluate.Evaluation(
+            self.path,
+            "validation",
+            len(review.outcome.targets),
+            evaluate.estimates(self._trained.task.metrics, review.outcome),
+        )
+        return report.document(self._trained, review, figures)
+
+    def evaluate(self, test: bool = False, data: str | Path | None = None) -> Evaluation:
+        """Measure the run on its validation examples, or open the sealed test (this is counted).
+
+        ``data`` says where the data set is now, if it has moved.
+        """
+        source = self._trained.source(data) if data is not None else self._source
+        return evaluate.evaluate(self._trained, "test" if test else "validation", source)
+
+    def predict(self, raw: Any) -> list[Prediction]:
+        """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
+        return list(self._trained.task.predict(self.network, self.facts, raw))
+
+    def write_report(self, data: str | Path | None = None) -> Path:
+        """Write ``report.html`` anew."""
+        source = self._source if data is None else None
+        return report.write(self._trained, source or self._trained.source(data))
+
+
+def train(
+    data: Any,
+    *,
+    task: str | None = None,
+    network: Any = None,
+    name: str | None = None,
+    runs: str | Path = "runs",
+    show: bool = True,
+    **knobs: Any,
+) -> TrainedRun:
+    """Train a network and return the run.
+
+    Args:
+        data: A path, a name from ``glassnet datasets``, a recipe file, a DataFrame (with
+            ``target=``), or a pair of arrays (inputs, targets).
+        task: A name from ``glassnet tasks``; unset: the one that fits the data.
+        network: A name from ``glassnet networks``, a dictionary with its options, or a Python file.
+        name: Name of the run folder; unset: from data and network.
+        runs: Folder for run folders.
+        show: Whether to show progress.
+        **knobs: Any knob of the recipe, by full name (``**{"fit.lr": 0.1}``), nested
+            (``fit={"lr": 0.1}``) or short (``lr=0.1``, ``epochs=5``, ``batch_size=64``).
+
+    Raises:
+        UserError: If anything in the input is wrong; the message says what and what to do.
+    """
+    reference = data if isinstance(data, str | Path) else memory.store(data, Path(runs))
+    flags = {"task": task, "network": network, **knobs}
+    given = {key: value for key, value in flags.items() if value is not None}
+    chosen, recipe = catalog.resolve(str(reference), given)
+    return start(chosen, recipe, name, runs, watcher(show))
+
+
+def load(path: str | Path) -> TrainedRun:
+    """Open a run folder, on any machine; the data set is not needed to predict.
+
+    Raises:
+        UserError: If there is no run folder, it is damaged, or a newer glassnet wrote it.
+    """
+    run = Run.open(path)
+    return TrainedRun(run, catalog.task(str(run.info["task"])))
+
+
+def inspect(data: str | Path, target: str | None = None) -> Look:
+    """Say what is in a data set, what is wrong with it, and which tasks fit (``details``)."""
+    look = sources.look(str(data), target=target)
+    return look
+
+
+def start(
+    task: Task[Any, Any], recipe: Any, name: str | None, runs: str | Path, watch: Show
+) -> TrainedRun:
+    """Make a run folder and train in it."""
+    source = task.source(recipe)
+    name = name or f"{Path(recipe.data).name.split('.')[0]}-{Path(recipe.network.name).stem}"
+    run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
+    return go_on(task, recipe, run, source, watch)
+
+
+def resume(path: str | Path, watch: Show) -> TrainedRun:
+    """Continue an interrupted run to the same weights as if it had never been stopped."""
+    run = Run.open(path)
+    trained = Trained(run, catalog.task(str(run.info["task"])))
+    return go_on(trained.task, trained.recipe, run, trained.source(), watch)
+
+
+def go_on(
+    task: Task[Any, Any], recipe: Any, run: Run, source: Source[Any], watch: Show
+) -> TrainedRun:
+    """Train to the end, then measure and report."""
+    for event in watch(loop.train(task, recipe, run, source)):
+        if isinstance(event, Finished) and run.info["status"] == "finished":
+            report.write(Trained(run, task), source)
+    return TrainedRun(run, task, source)
+
+
+def watcher(visible: bool) -> Show:
+    """What shows the events: the terminal's or notebook's progress bar, or nothing."""
+    return show.progress if visible else iter

@@ -1,0 +1,92 @@
+"""What glassnet knows: tasks, networks, recipes and data sets, found by listing their folders.
+
+Also the way from what a person typed to a task and its complete recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glassnet import listing
+from glassnet.data import sources
+from glassnet.errors import UserError
+from glassnet.recipe import Recipe, build, merge, nested, read_yaml
+from glassnet.task import Look, Task
+
+
+def task(name: str) -> Task[Any, Any]:
+    """Load a task by its name, or from a user's own file."""
+    found = listing.load("tasks", name, "TASK")
+    if not isinstance(found, Task):
+        raise UserError(f"task {name}: TASK must be a glassnet.task.Task, found {type(found)}.")
+    return found
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """Read a verified recipe of the catalogue."""
+    return read_yaml(listing.file("recipes", name, ".yaml"))
+
+
+def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], Recipe]:
+    """Turn a recipe file, a recipe's name or a data set, and changes of knobs, into a recipe.
+
+    ``flags`` has full or short names of knobs: ``{"fit.lr": 0.1}`` or ``{"lr": 0.1}``.
+    """
+    values = _values(reference)
+    if "data" in flags:
+        values["data"] = flags["data"]
+    name = flags.get("task") or values.get("task") or fitting_task(values["data"], flags)
+    chosen = task(str(name))
+    hints = {k: v for k, v in sources.hints(values["data"]).items() if k in _fields(chosen)}
+    own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
+    values = merge(merge(hints, values), merge(own, {"task": name}))
+    return chosen, build(chosen.recipe, {**values, "data": _absolute(values["data"])})
+
+
+def fitting_task(data: str, flags: Mapping[str, Any]) -> str:
+    """Choose the task that fits the data; UserError if none does or several do."""
+    look = sources.look(data, target=flags.get("target"))
+    fitting = tasks_for(look)
+    if len(fitting) == 1:
+        return next(iter(fitting))
+    if not fitting:
+        wanted = look.details.get("wanted", "")
+        raise UserError(
+            f"No task fits {data} ({look.kind}). {wanted} `glassnet tasks` lists them all; "
+            "`glassnet inspect` shows what was found."
+        )
+    reasons = "; ".join(f"{name}: {why}" for name, why in fitting.items())
+    raise UserError(f"Several tasks fit {data}: {reasons}. Choose one by --task.")
+
+
+def tasks_for(look: Look) -> dict[str, str]:
+    """The tasks that fit what was found, with the reason."""
+    reasons = {name: task(name).fits(look) for name in listing.names("tasks")}
+    return {name: why for name, why in reasons.items() if why is not None}
+
+
+def _fields(chosen: Task[Any, Any]) -> set[str]:
+    return set(chosen.recipe.model_fields)
+
+
+def _values(reference: str) -> dict[str, Any]:
+    path = Path(reference).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        values = read_yaml(path)
+        if "data" not in values:
+            raise UserError(f"{path} lacks `data:`, a path or a name from `glassnet datasets`.")
+        beside = path.parent / str(values["data"])
+        if not Path(values["data"]).exists() and beside.exists():
+            values["data"] = str(beside)
+        return values
+    if not path.exists() and reference in listing.names("recipes", ".yaml"):
+        return recipe(reference)
+    return {"data": reference}
+
+
+def _absolute(data: str) -> str:
+    """A run must find its data again from wherever it is resumed."""
+    path = Path(data).expanduser()
+    return str(path.resolve()) if path.exists() else data

@@ -1,0 +1,170 @@
+"""Answers as text for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from glassnet.errors import UserError
+
+SHOWN = 20
+"""Predictions that are printed when all go to a file, or the list is long."""
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Columns of equal width, numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in [columns, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    numeric = [
+        bool(rows) and all(isinstance(row[i], int | float | None) for row in rows)
+        for i in range(len(columns))
+    ]
+    lines = [
+        "  ".join(
+            c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    return "\n".join(lines)
+
+
+def estimates(metrics: dict[str, Any]) -> str:
+    """Figures with their intervals."""
+    rows = [[name, e.value, f"{_cell(e.low)} to {_cell(e.high)}"] for name, e in metrics.items()]
+    return table(["validation", "value", "95 % interval"], rows)
+
+
+def evaluation(found: Any) -> str:
+    """An evaluation, with what it was measured on."""
+    rows = [[n, e.value, f"{_cell(e.low)} to {_cell(e.high)}"] for n, e in found.metrics.items()]
+    body = table([found.split, "value", "95 % interval"], rows)
+    note = "\nThe sealed test was opened; this was counted." if found.split == "test" else ""
+    return f"{body}\non {found.examples:,} {found.split} examples{note}"
+
+
+def cost(estimate: Any) -> str:
+    """What a training would cost."""
+    minutes, seconds = divmod(round(estimate.seconds), 60)
+    rows = [
+        ["parameters", f"{estimate.parameters:,}"],
+        ["FLOPs per example, forward", f"{estimate.flops_per_example:,}"],
+        ["memory", f"{estimate.memory_bytes / 1e6:,.0f} MB"],
+        ["one step", f"{estimate.seconds_per_step * 1e3:.2f} ms"],
+        ["estimated time", f"{minutes} min {seconds} s, without validation"],
+    ]
+    return table(["cost", ""], rows)
+
+
+def look(found: Any, fitting: dict[str, str], data: str) -> str:
+    """What an inspection found."""
+    parts = [table(["found", found.kind], [list(item) for item in found.summary])]
+    if found.problems:
+        rows = [[p.where, p.what, p.remedy] for p in found.problems]
+        parts.append(table(["problem at", "what", "remedy"], rows))
+    for name, why in fitting.items():
+        parts.append(f"fits {name}: {why}\n  glassnet train {data}")
+    if not fitting:
+        wanted = found.details.get("wanted", "")
+        parts.append(f"No task fits yet. {wanted}".rstrip())
+    return "\n\n".join(parts)
+
+
+def predictions(found: Sequence[Any], options: Any) -> str:
+    """The first answers."""
+    rows = [[p.input, "" if p.answer is None else p.answer, _details(p)] for p in found[:SHOWN]]
+    lines = [table(["input", "answer", ""], rows)]
+    if len(found) > SHOWN:
+        lines.append(f"… {len(found):,} in all")
+    if options.output:
+        lines.append(f"written to {options.output}")
+    elif len(found) > SHOWN:
+        lines.append("-o answers.csv writes them all")
+    return "\n".join(lines)
+
+
+def write_predictions(path: Path, found: Sequence[Any]) -> None:
+    """Write all answers as .csv or .json."""
+    if path.suffix not in (".csv", ".json"):
+        raise UserError(f"--output {path}: expected a name ending in .csv or .json.")
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            if path.suffix == ".json":
+                json.dump([vars(p) for p in found], file, ensure_ascii=False, indent=1)
+            else:
+                csv.writer(file).writerows(_csv_rows(found))
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+
+
+def knob_help(model: Any, prefix: str = "") -> str:
+    """All knobs of a recipe: name, type, default and what to set it for."""
+    from glassnet.recipe import knobs
+
+    lines = []
+    for knob in knobs(model, prefix):
+        default = "unset" if knob.default is None else knob.default
+        lines.append(f"  --{knob.name}  {knob.type}  (default: {default})")
+        if knob.help:
+            indent = "      "
+            lines.append(fill(knob.help, 96, initial_indent=indent, subsequent_indent=indent))
+    return "\n".join(lines)
+
+
+def layer_table(name: str) -> str:
+    """The layers of a network on inputs of a typical shape."""
+    import torch
+
+    from glassnet import cost, network
+    from glassnet.recipe import NetworkKnobs
+
+    errors = []
+    for shape in ((1, 28, 28), (20,)):
+        try:
+            built = network.build_network(NetworkKnobs(name=name), shape, 10)
+        except UserError as error:
+            errors.append(str(error))
+            continue
+        layers = cost.layers(built, torch.zeros(1, *shape))
+        rows = [[la.name, la.kind, str(la.output_shape), la.parameters, la.flops] for la in layers]
+        total = sum(p.numel() for p in built.parameters())
+        heading = f"for inputs {shape} and 10 outputs: {total:,} parameters"
+        return f"{heading}\n{table(['layer', 'kind', 'output', 'parameters', 'FLOPs'], rows)}"
+    return "\n".join(errors)
+
+
+def checks(results: Iterable[Any]) -> str:
+    """What recipes promised, and what came out."""
+    rows = [
+        ["ok" if r.reached else "MISSED", r.recipe, r.metric, r.goal, r.value, r.minutes, r.allowed]
+        for r in results
+    ]
+    columns = ["", "recipe", "metric", "goal", "found", "minutes", "allowed"]
+    return table(columns, rows)
+
+
+def _details(prediction: Any) -> str:
+    shares = prediction.details.get("probabilities", {})
+    best = sorted(shares.items(), key=lambda item: -item[1])[:5]
+    return "  ".join(f"{name} {share:.1%}" for name, share in best) + prediction.details.get(
+        "error", ""
+    )
+
+
+def _csv_rows(found: Sequence[Any]) -> Iterable[list[Any]]:
+    classes = sorted({c for p in found for c in p.details.get("probabilities", {})})
+    errors = any("error" in p.details for p in found)
+    yield ["input", "answer", *(f"probability {c}" for c in classes), *["error"] * errors]
+    for p in found:
+        shares = p.details.get("probabilities", {})
+        row = [p.input, p.answer, *(shares.get(c, "") for c in classes)]
+        yield [*row, p.details.get("error", "")] if errors else row
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+    return "" if value is None else str(value)

@@ -1,0 +1,328 @@
+"""What each command does. An answer is a JSON object; its text is made from the same object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassnet.errors import UserError
+
+Options = argparse.Namespace
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command."""
+
+    name: str
+    help: str
+    act: Callable[[Options], int]
+    arguments: tuple[Argument, ...] = ()
+    takes_knobs: bool = False
+    more_help: Callable[[], str] | None = None
+
+
+def say(options: Options, answer: dict[str, Any], text: str) -> int:
+    """Print the answer as JSON or as text."""
+    out = json.dumps(answer, ensure_ascii=False) if options.json else text
+    sys.stdout.write(out.rstrip("\n") + "\n")
+    return 0
+
+
+# --- Training -------------------------------------------------------------------------------------
+
+
+def train(options: Options) -> int:
+    """Train, or with ``--dry-run`` only say what it would cost."""
+    from glassnet import api, catalog
+
+    task, recipe = catalog.resolve(options.data, options.knobs)
+    if options.dry_run:
+        return _dry_run(options, task, recipe)
+    run = api.start(task, recipe, options.name, options.runs, api.watcher(True))
+    return _trained(options, run)
+
+
+def resume(options: Options) -> int:
+    """Continue a run."""
+    from glassnet import api
+
+    return _trained(options, api.resume(options.run, api.watcher(True)))
+
+
+def _trained(options: Options, run: Any) -> int:
+    from glassnet.cli.text import estimates
+
+    status = run._trained.run.info["status"]
+    metrics = {name: vars(estimate) for name, estimate in run.metrics.items()}
+    answer = {"run": str(run.path), "status": status, "metrics": metrics}
+    if status != "finished":
+        say(options, answer, f"Stopped; `glassnet resume {run.path}` continues exactly here.")
+        return 130
+    report = run.path / "report.html"
+    text = f"{estimates(run.metrics)}\n\nrun     {run.path}\nreport  {report}"
+    return say(options, answer, text)
+
+
+def _dry_run(options: Options, task: Any, recipe: Any) -> int:
+    from glassnet import dryrun
+    from glassnet.cli.text import cost
+    from glassnet.recipe import to_yaml
+
+    resolved, estimate = dryrun.measure(task, recipe)
+    answer = {"recipe": resolved.model_dump(mode="json"), "cost": vars(estimate)}
+    return say(options, answer, f"{to_yaml(resolved)}\n{cost(estimate)}")
+
+
+def lr(options: Options) -> int:
+    """Draw the learning-rate range test."""
+    from glassnet import catalog, figures, rangetest
+
+    task, recipe = catalog.resolve(options.data, options.knobs)
+    found = rangetest.run(task, recipe)
+    path = Path(options.output)
+    path.write_text(figures.page(rangetest.document(found, recipe)), encoding="utf-8")
+    answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
+    text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"
+    return say(options, {**answer, "plot": str(path)}, text)
+
+
+# --- After training -------------------------------------------------------------------------------
+
+
+def evaluate(options: Options) -> int:
+    """Measure a run."""
+    from glassnet import api
+    from glassnet.cli.text import evaluation
+
+    run = api.load(options.run)
+    found = run.evaluate(test=options.test, data=options.data)
+    run.write_report(options.data)
+    return say(options, found.to_json(), evaluation(found))
+
+
+def predict(options: Options) -> int:
+    """Answer new inputs."""
+    from glassnet import api
+    from glassnet.cli.text import predictions, write_predictions
+
+    found = api.load(options.run).predict(options.input)
+    if options.output:
+        write_predictions(Path(options.output), found)
+    return say(options, {"predictions": [vars(p) for p in found]}, predictions(found, options))
+
+
+def inspect(options: Options) -> int:
+    """Look at data before training."""
+    from glassnet import catalog
+    from glassnet.cli.text import look
+    from glassnet.data import sources
+
+    found = sources.look(options.data, target=options.target)
+    fitting = catalog.tasks_for(found)
+    answer = {
+        "kind": found.kind,
+        "path": str(found.path),
+        "summary": [list(item) for item in found.summary],
+        "problems": [vars(problem) for problem in found.problems],
+        "tasks": fitting,
+    }
+    return say(options, answer, look(found, fitting, options.data))
+
+
+def runs(options: Options) -> int:
+    """List the runs."""
+    from glassnet.cli.text import table
+    from glassnet.run import Run
+
+    rows = []
+    for path in sorted(Path(options.folder).glob("*/run.json")):
+        info = Run(path.parent).info
+        first = next(iter((info.get("scores") or {}).items()), ("", None))
+        rows.append([str(path.parent), info["status"], info["task"], *first, info["created"]])
+    columns = ["run", "status", "task", "metric", "value", "created"]
+    answer = {"runs": [dict(zip(columns, row, strict=True)) for row in rows]}
+    return say(options, answer, table(columns, rows) if rows else f"No runs in {options.folder}/.")
+
+
+# --- The catalogue --------------------------------------------------------------------------------
+
+
+def tasks(options: Options) -> int:
+    """List the tasks, or show the knobs of one."""
+    return _entries(options, "tasks", _task_knobs)
+
+
+def networks(options: Options) -> int:
+    """List the networks, or show one."""
+    return _entries(options, "networks", _network_page)
+
+
+def datasets(options: Options) -> int:
+    """List the named data sets, or show one."""
+    return _entries(options, "datasets", lambda name: "", ".yaml")
+
+
+def recipes(options: Options) -> int:
+    """List the verified recipes, show one, or check what they promise."""
+    if options.name == "check":
+        from glassnet import goals
+        from glassnet.cli.text import checks
+
+        results = goals.check(options.names)
+        say(options, {"checks": [vars(r) for r in results]}, checks(results))
+        return 0 if all(r.reached for r in results) else 1
+    if options.names:
+        raise UserError(f"{options.names[0]!r} is not understood; one name at a time.")
+    return _entries(options, "recipes", lambda name: "", ".yaml")
+
+
+def check(options: Options) -> int:
+    """Check this installation and its catalogue."""
+    from glassnet import checkup
+    from glassnet.cli.text import table
+
+    rows = checkup.run()
+    answer = {"checks": [vars(row) for row in rows]}
+    say(options, answer, table(["", "check", "found"], [[r.mark, r.name, r.found] for r in rows]))
+    return 0 if all(row.good for row in rows) else 1
+
+
+def _entries(
+    options: Options, folder: str, more: Callable[[str], str], suffix: str = ".py"
+) -> int:
+    from glassnet import listing
+    from glassnet.cli.text import table
+
+    name = getattr(options, "name", None)
+    if name is None:
+        rows = [
+            [entry, listing.about(folder, entry, suffix)] for entry in listing.names(folder, suffix)
+        ]
+        return say(options, {folder: dict(rows)}, table(["name", ""], rows))
+    path = Path(name) if name.endswith(".py") else listing.file(folder, name, suffix)
+    text = listing.docstring(path) if suffix == ".py" else path.read_text(encoding="utf-8")
+    page = f"{text.rstrip()}\n\n{more(name)}".rstrip()
+    return say(options, {"name": name, "file": str(path), "text": page}, page)
+
+
+def _task_knobs(name: str) -> str:
+    from glassnet import catalog
+    from glassnet.cli.text import knob_help
+
+    return knob_help(catalog.task(name).recipe)
+
+
+def _network_page(name: str) -> str:
+    from glassnet import network
+    from glassnet.cli.text import knob_help, layer_table
+
+    constructor = network.find(name)
+    return f"{knob_help(network.schema(constructor), 'network.')}\n\n{layer_table(name)}"
+
+
+def knobs_of_all() -> str:
+    """The knobs that every recipe has; the three that everybody looks for come first."""
+    from glassnet.cli.text import knob_help
+    from glassnet.recipe import Fit, Recipe, Split
+
+    common = "  --task, --network, --target … and all others of a task: `glassnet tasks NAME`\n"
+    return (
+        "knobs (full name, or short as --epochs; values as in YAML):\n"
+        f"{knob_help(Fit, 'fit.')}\n{knob_help(Split, 'split.')}\n{common}"
+    ) + ("" if Recipe else "")
+
+
+RUN: Argument = (("run",), {"metavar": "RUN", "help": "a run folder, such as runs/digits-convnet"})
+DATA: Argument = (
+    ("data",),
+    {"metavar": "DATA", "help": "a path, a name from `glassnet datasets`, or a recipe file"},
+)
+MOVED: Argument = (("--data",), {"help": "where the data set is now, if it has moved"})
+
+VERBS = (
+    Verb(
+        "train",
+        "Train a network on your data.",
+        train,
+        (
+            DATA,
+            (("--name",), {"help": "name of the run folder (default: from data and network)"}),
+            (("--runs",), {"default": "runs", "help": "folder for run folders (default: runs)"}),
+            (
+                ("--dry-run",),
+                {"action": "store_true", "help": "print the resolved recipe and its cost only"},
+            ),
+        ),
+        takes_knobs=True,
+        more_help=knobs_of_all,
+    ),
+    Verb("resume", "Continue an interrupted run, to the same weights bit for bit.", resume, (RUN,)),
+    Verb(
+        "evaluate",
+        "Measure a run, with 95 % intervals.",
+        evaluate,
+        (
+            RUN,
+            (
+                ("--test",),
+                {"action": "store_true", "help": "open the sealed test split (it is counted)"},
+            ),
+            MOVED,
+        ),
+    ),
+    Verb(
+        "predict",
+        "Answer new inputs with a run.",
+        predict,
+        (
+            RUN,
+            (("input",), {"metavar": "INPUT", "help": "a file, folder, archive or table"}),
+            (("-o", "--output"), {"help": "write all answers to this .csv or .json file"}),
+        ),
+    ),
+    Verb(
+        "inspect",
+        "Say what is in data, what is wrong with it, and which task fits.",
+        inspect,
+        (DATA, (("--target",), {"help": "the column to predict, for tables"})),
+    ),
+    Verb(
+        "lr",
+        "Draw the learning-rate range test: loss while the rate grows.",
+        lr,
+        (DATA, (("-o", "--output"), {"default": "lr.html", "help": "the plot (default: lr.html)"})),
+        takes_knobs=True,
+        more_help=knobs_of_all,
+    ),
+    Verb(
+        "runs",
+        "List runs.",
+        runs,
+        ((("folder",), {"nargs": "?", "default": "runs", "help": "default: runs"}),),
+    ),
+    *(
+        Verb(name, help, act, ((("name",), {"nargs": "?", "metavar": "NAME", "help": "show one"}),))
+        for name, help, act in (
+            ("tasks", "List tasks, or show one with its knobs.", tasks),
+            ("networks", "List networks, or show one with its layers and knobs.", networks),
+            ("datasets", "List named data sets, or show one.", datasets),
+        )
+    ),
+    Verb(
+        "recipes",
+        "List verified recipes, show one, or `recipes check [NAME …]` what they promise.",
+        recipes,
+        (
+            (("name",), {"nargs": "?", "metavar": "NAME", "help": "show one, or `check`"}),
+            (("names",), {"nargs": "*", "metavar": "NAME", "help": "after `check`: which"}),
+        ),
+    ),
+    Verb("check", "Check this installation: devices, packages, catalogue.", check),
+)

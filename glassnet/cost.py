@@ -1,0 +1,122 @@
+"""What a network costs: layers, parameters, FLOPs, memory, and time from timing the real step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassnet.task import B, Data, Learner
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a built network, as seen while one example passes through it."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    """Without the batch axis."""
+    parameters: int
+    flops: int
+    """Additions and multiplications for one example, forward."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training asks of the machine."""
+
+    parameters: int
+    flops_per_example: int
+    """Forward only; forward and backward together take about three times as many."""
+    memory_bytes: int
+    """Weights, gradients, optimizer, one batch's activations, and the data in memory."""
+    seconds_per_step: float
+    seconds: float
+    """Of all epochs, without validation."""
+
+
+def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
+    """List the layers in the order in which they act on ``inputs`` (one example)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    found: list[Layer] = []
+    counter = FlopCounterMode(display=False)
+    before: dict[str, int] = {}
+
+    def enter(name: str) -> Callable[..., None]:
+        return lambda *_: before.__setitem__(name, counter.get_total_flops())
+
+    def leave(name: str) -> Callable[..., None]:
+        def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+            size = sum(p.numel() for p in layer.parameters())
+            flops = counter.get_total_flops() - before[name]
+            found.append(Layer(name, type(layer).__name__, shape, size, flops))
+
+        return hook
+
+    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
+    handles = [m.register_forward_pre_hook(enter(n)) for n, m in leaves]
+    handles += [m.register_forward_hook(leave(n)) for n, m in leaves]
+    was_training = network.training
+    network.eval()
+    with torch.no_grad(), counter:
+        network(inputs)
+    network.train(was_training)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def measure(learner: Learner[B], data: Data[B], batch_size: int, num_steps: int) -> Cost:
+    """Time the real step on the real data. The learner is used up: its weights have changed."""
+    positions, _ = data.positions(0)
+    index = positions[:batch_size].to(data.pool.rows.device)
+    batch: Any = data.pool.batch(index)
+    network = learner.network.train()
+    activations = _activations(learner, batch)
+    parameters = sum(p.numel() for p in network.parameters())
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    state = learner.parts["optimizer"].state_dict() if "optimizer" in learner.parts else {}
+    memory = 2 * weights + _bytes(state) + activations + _bytes(vars(data.pool))
+    seconds = _time(lambda step: learner.update(data.pool.batch(index), step), index.device)
+    flops = sum(layer.flops for layer in layers(network, batch.inputs[:1]))
+    return Cost(parameters, flops, memory, seconds, seconds * num_steps)
+
+
+def _activations(learner: Learner[Any], batch: Any) -> int:
+    """Bytes that autograd keeps from forward for backward."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        learner.update(batch, 0)
+    own = {p.untyped_storage().data_ptr() for p in learner.network.parameters()}
+    return sum(size for place, size in kept.items() if place not in own)
+
+
+def _time(step: Callable[[int], object], device: torch.device) -> float:
+    """Median seconds of a step, over half a second of steps after a warm-up of two."""
+    times: list[float] = []
+    for number in range(1000):
+        began = time.perf_counter()
+        step(number)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+        if number >= 2 and sum(times[2:]) > 0.5:
+            break
+    return sorted(times[2:])[len(times[2:]) // 2]
+
+
+def _bytes(tensors: Any) -> int:
+    values = tensors.values() if isinstance(tensors, dict) else []
+    return sum(t.numel() * t.element_size() for t in values if isinstance(t, Tensor))

@@ -1,0 +1,231 @@
+"""Files by relative name, whether they lie in a folder, a .zip or a .tar(.gz, .bz2, .xz).
+
+Nothing is ever extracted to a place that an archive chooses: members of a zip are read in memory,
+a tar is decompressed once into an anonymous temporary file, which the system removes by itself,
+and its members are slices of that file. So a packed set is read without seeking back.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import mmap
+import os
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Protocol
+
+from glassnet.errors import UserError
+from glassnet.task import Problem
+
+MAX_BYTES = 32 * 2**30
+"""What an archive may unpack to; more is taken for a decompression bomb."""
+MAX_MEMBER = 2**30
+MAX_MEMBERS = 5_000_000
+MAX_RATIO = 1100
+"""Deflate cannot pack better than 1032 : 1 (zlib's manual); bz2 and xz can, and bombs do."""
+RATIO_FREE = 256 * 2**20
+"""Archives that unpack to less are harmless whatever their ratio."""
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
+
+
+class Files(Protocol):
+    """Files below one root."""
+
+    sizes: Mapping[str, int]
+    """Relative name with '/' -> bytes; in the order of the names."""
+    problems: list[Problem]
+
+    def read(self, name: str, /) -> bytes:
+        """Return the content of one file; safe to call from several threads."""
+        ...
+
+
+def open_files(path: Path) -> Files:
+    """List the files of a folder or an archive, without hidden files and system litter."""
+    if path.is_dir():
+        return Folder(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist. Check the spelling; the path must be readable.")
+    try:
+        if zipfile.is_zipfile(path):
+            return Zip(path)
+        return Tar(path)
+    except (*_BROKEN, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} cannot be read as an archive ({error or type(error).__name__}). It may be "
+            f"cut short or be no archive: fetch it again. Known: {', '.join(ARCHIVES)}."
+        ) from error
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the name says that this is an archive."""
+    return path.name.lower().endswith(ARCHIVES)
+
+
+def is_litter(name: str) -> bool:
+    """Whether a relative name is hidden or one of the files that systems scatter about."""
+    return any(part.startswith(".") or part.lower() in _IGNORED for part in name.split("/"))
+
+
+class Folder:
+    """A folder with everything below it; links are followed, but never in a circle."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+        self.sizes: Mapping[str, int] = dict(sorted(_walk(path)))
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one file."""
+        return (self.path / name).read_bytes()
+
+
+class Zip:
+    """A .zip archive, read in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self._zip = zipfile.ZipFile(path)
+        members = [m for m in self._zip.infolist() if not m.is_dir()]
+        sizes = {m.filename: m.file_size for m in members if not _is_zip_link(m)}
+        _report_links(path, [m.filename for m in members if _is_zip_link(m)], self.problems)
+        self.sizes: Mapping[str, int] = _checked(path, sizes)
+        if any(m.flag_bits & 1 for m in members):
+            raise UserError(f"{path} is protected by a password. Unpack it, and give the folder.")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one member."""
+        try:
+            return self._zip.read(name)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise OSError(f"damaged in the archive: {error}") from error
+
+
+class Tar:
+    """A .tar archive, packed or not."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self._offsets: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        links = []
+        with _unpacked(path) as plain:
+            for member in tarfile.open(fileobj=plain, mode="r:"):  # noqa: SIM115 - plain is closed
+                if member.isreg():
+                    sizes[member.name] = member.size
+                    self._offsets[_plain_name(member.name)] = member.offset_data
+                elif not member.isdir():
+                    links.append(member.name)
+            self._bytes = mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ)
+        _report_links(path, links, self.problems)
+        self.sizes: Mapping[str, int] = _checked(path, sizes)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one member."""
+        start = self._offsets[name]
+        return self._bytes[start : start + self.sizes[name]]
+
+
+def _walk(
+    folder: Path, prefix: str = "", above: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, int]]:
+    try:
+        entries = list(os.scandir(folder))
+    except PermissionError as error:
+        raise UserError(f"{folder} may not be read: give yourself the right to list it.") from error
+    for entry in entries:
+        name = prefix + entry.name
+        if is_litter(entry.name):
+            continue
+        if entry.is_dir():
+            inode = entry.stat().st_ino
+            if inode not in above:  # a link to a folder above would never end
+                yield from _walk(Path(entry.path), name + "/", above | {inode})
+        elif entry.is_file():
+            yield name, entry.stat().st_size
+
+
+def _checked(path: Path, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Refuse an archive that would climb out of its folder or fill the memory."""
+    for name, size in sizes.items():
+        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/"):
+            raise UserError(
+                f"{path} holds a member named {name!r}, which points outside of the archive. "
+                "Such archives are refused; pack the folder again with relative names."
+            )
+        if size > MAX_MEMBER:
+            raise UserError(
+                f"{path} holds {name!r} of {size:,} bytes; one member may have {MAX_MEMBER:,}. "
+                "Unpack the archive yourself if you trust it, and give the folder."
+            )
+    total = sum(sizes.values())
+    _refuse_bomb(path, total)
+    if len(sizes) > MAX_MEMBERS:
+        raise UserError(f"{path} holds {len(sizes):,} members; the limit is {MAX_MEMBERS:,}.")
+    plain = {_plain_name(name): size for name, size in sizes.items()}
+    return {name: plain[name] for name in sorted(plain) if not is_litter(name)}
+
+
+def _plain_name(name: str) -> str:
+    return "/".join(p for p in name.replace("\\", "/").split("/") if p not in ("", "."))
+
+
+def _refuse_bomb(path: Path, total: int) -> None:
+    ratio = total / max(path.stat().st_size, 1)
+    if total > MAX_BYTES or (total > RATIO_FREE and ratio > MAX_RATIO):
+        raise UserError(
+            f"{path} unpacks to at least {total:,} bytes, {ratio:,.0f} times its size: it looks "
+            f"like a decompression bomb (limit: {MAX_BYTES:,} bytes). Unpack it yourself if you "
+            "trust it, and give the folder."
+        )
+
+
+def _report_links(path: Path, links: list[str], problems: list[Problem]) -> None:
+    if links:
+        problems.append(
+            Problem(
+                str(path),
+                f"{len(links)} links or devices in the archive are refused, such as {links[0]!r}",
+                "pack the files themselves (tar --dereference)",
+            )
+        )
+
+
+def _is_zip_link(member: zipfile.ZipInfo) -> bool:
+    return (member.external_attr >> 28) == 0o12  # the file type of a symbolic link in Unix modes
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """Open a plain tar, decompressing into an anonymous temporary file where needed."""
+    with path.open("rb") as file:
+        opener = _opener(file.read(6))
+    if opener is None:
+        return path.open("rb")
+    plain: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    total = 0
+    with opener(path) as packed:
+        while block := packed.read(1 << 20):
+            total += len(block)
+            _refuse_bomb(path, total)
+            plain.write(block)
+    plain.flush()
+    plain.seek(0)
+    return plain
+
+
+def _opener(magic: bytes) -> Callable[[Path], IO[bytes]] | None:
+    openers: dict[bytes, Callable[[Path], IO[bytes]]] = {
+        b"\x1f\x8b": gzip.open,  # type: ignore[dict-item]  # in its default mode it reads bytes
+        b"BZh": bz2.open,  # type: ignore[dict-item]
+        b"\xfd7zXZ": lzma.open,  # type: ignore[dict-item]
+    }
+    return next((opener for start, opener in openers.items() if magic.startswith(start)), None)

@@ -1,0 +1,427 @@
+"""Labelled images as a source: files, archives or arrays -> one uint8 tensor.
+
+Every image, in training and in prediction, goes through ``to_tensor`` (for whole arrays of the
+right size a batched form of the same integer arithmetic). The size is learned from the training
+rows, and only their headers are read for it:
+
+- all of one size, at most 128 on the longer side: kept as they are;
+- else the shorter side becomes the median shorter side, rounded down to a multiple of 8 and at
+  most 128, which a laptop's CPU can still train on; ``size`` overrides it;
+- if all have one aspect ratio it is kept, else images are cropped to a square.
+
+Legend: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from glassnet.data import layouts, pixels
+from glassnet.data.archives import Files, is_archive, open_files
+from glassnet.data.examples import TensorExamples
+from glassnet.data.layouts import ArrayStore, Layout
+from glassnet.data.pixels import Geometry, Shape, Unreadable
+from glassnet.errors import UserError
+from glassnet.task import Facts, Problem
+
+KEPT_SIZE = 128
+"""The longest side, in pixels, that is kept as it is, and the cap of the default size."""
+CHUNK = 256
+"""Images per report of progress."""
+
+Progress = Callable[[int, int], None]
+Array = NDArray[Any]
+
+
+class ImageFacts(Facts):
+    """What turns one raw image into a tensor, and a class number into its name."""
+
+    kind: Literal["images"] = "images"
+    channels: int
+    height: int
+    width: int
+    mean: list[float]
+    """Per channel, of pixels / 255."""
+    std: list[float]
+    classes: list[str]
+    whites: dict[str, float] = {}
+    """For arrays that are not uint8: the value of white by kind of number, 'f' or 'i'."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The form that every image is brought into."""
+        return Geometry(self.channels, self.height, self.width)
+
+
+def open_images(
+    path: str | Path, *, size: int | None = None, progress: Progress | None = None
+) -> ImageSource:
+    """Open a set of labelled images; ``size`` is the shorter side in pixels that they are given."""
+    if size is not None and size < 1:
+        raise UserError(f"size must be at least 1 pixel, found {size}.")
+    layout = layouts.find(Path(path).expanduser())
+    return ImageSource(layout, Path(path), size, progress)
+
+
+def to_tensor(image: Any, facts: ImageFacts) -> Tensor:
+    """Turn a path, bytes, Pillow image, array or tensor into uint8 (C, H, W)."""
+    if isinstance(image, str | Path):
+        try:
+            image = Path(image).expanduser().read_bytes()
+        except OSError as error:
+            raise Unreadable(
+                f"cannot be read ({error.strerror})", "check the path and its rights"
+            ) from error
+    if isinstance(image, bytes | bytearray | memoryview):
+        return pixels.decode(bytes(image), facts.geometry)
+    if isinstance(image, Image.Image):
+        return pixels.fit(pixels.from_pil(image), facts.geometry)
+    array = _as_array(image)
+    return pixels.fit(pixels.from_array(array, _white(array, facts.whites)), facts.geometry)
+
+
+def read_raw(raw: Any, facts: ImageFacts) -> tuple[list[str], Tensor, list[Problem]]:
+    """Read images without labels: a path, folder, archive, array (N, H, W[, C]) or a list of such.
+
+    Images that cannot be read are left out and reported; it is an error if none is left.
+    """
+    names: list[str] = []
+    tensors: list[Tensor] = []
+    problems: list[Problem] = []
+    for name, image in _each(raw, problems):
+        try:
+            tensors.append(to_tensor(image() if callable(image) else image, facts))
+            names.append(name)
+        except Unreadable as error:
+            problems.append(Problem(name, error.what, error.remedy))
+        except OSError as error:
+            problems.append(Problem(name, f"cannot be read ({error})", "check the file"))
+    if not tensors:
+        found = "; ".join(f"{p.where} {p.what} ({p.remedy})" for p in problems[:3])
+        raise UserError(f"No image to predict could be read: {found or 'nothing was given'}.")
+    return names, torch.stack(tensors), problems
+
+
+class ImageSource:
+    """A set of labelled images of which nothing has been decoded yet."""
+
+    def __init__(
+        self, layout: Layout, path: Path, size: int | None, progress: Progress | None
+    ) -> None:
+        self.layout, self.path, self.size, self.progress = layout, path, size, progress
+        self.classes = list(layout.classes)
+        self.problems: list[Problem] = list(layout.problems)
+        self.fingerprint = layout.digest()
+        self._shapes: dict[int, Shape] = {}
+        self._failed: set[int] = set()
+        self._decoded: _Decoded | None = None
+
+    def __len__(self) -> int:
+        return len(self.layout.labels)
+
+    @property
+    def strata(self) -> Sequence[int]:
+        """The class number of every row."""
+        return self.layout.labels.tolist()  # type: ignore[no-any-return]
+
+    @property
+    def parts(self) -> Sequence[str] | None:
+        """The part of every row if the set brings its own split."""
+        return self.layout.parts
+
+    def name(self, row: int, /) -> str:
+        """The file's name, or the array and the position in it."""
+        return self.layout.names[row]
+
+    def facts(self, rows: Tensor, /) -> ImageFacts:
+        """Learn size, channels, mean and standard deviation from these rows."""
+        numbers = rows.tolist()
+        if not numbers:
+            raise UserError(f"{self.path}: no image is left to learn from.")
+        geometry = self._geometry(numbers)
+        whites = layouts.whites(self.layout.store, iter(numbers))
+        decoded = self._read(numbers, geometry, whites)
+        self._refuse_empty_classes(numbers)
+        mean, std = _mean_and_std(decoded.take(numbers)[1])
+        return ImageFacts(
+            channels=geometry.channels, height=geometry.height, width=geometry.width,
+            mean=mean, std=std, classes=self.classes, whites=whites,
+        )  # fmt: skip
+
+    def examples(self, rows: Tensor, facts: ImageFacts, /) -> TensorExamples:
+        """Decode these rows; what cannot be read is reported and left out."""
+        decoded = self._read(rows.tolist(), facts.geometry, facts.whites)
+        kept, inputs = decoded.take(rows.tolist())
+        targets = torch.from_numpy(self.layout.labels[kept.numpy()].copy())
+        return TensorExamples(kept, inputs, targets)
+
+    def look_at_shapes(self, rows: Sequence[int]) -> list[Shape]:
+        """Read the headers of these rows; those that fail are left out."""
+        missing = [row for row in rows if row not in self._shapes and row not in self._failed]
+        for row, shape in self._map(self._shape, missing):
+            self._shapes[row] = shape
+        return [self._shapes[row] for row in rows if row in self._shapes]
+
+    def _geometry(self, rows: Sequence[int]) -> Geometry:
+        shapes = self.look_at_shapes(rows)
+        self._refuse_many_failures(rows)
+        height, width = _size(shapes, self.size)
+        geometry = Geometry(max(shape.channels for shape in shapes), height, width)
+        self._refuse_too_much(len(rows), geometry)
+        self._report_cropped(shapes, geometry)
+        return geometry
+
+    def _shape(self, row: int) -> Shape:
+        store = self.layout.store
+        if isinstance(store, ArrayStore):
+            height, width, channels = store.shape(row)
+            return Shape(height, width, 1 if channels == 1 else 3)
+        return pixels.header(store.raw(row))
+
+    def _read(self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]) -> _Decoded:
+        """Decode what has not been decoded in this form already."""
+        form = (geometry, tuple(sorted(whites.items())))
+        held = self._decoded if self._decoded and self._decoded.form == form else None
+        known = held.position if held else {}
+        missing = [row for row in rows if row not in known and row not in self._failed]
+        if held is None or missing:
+            found = self._decode(missing, geometry, whites)
+            held = _Decoded(form, *found) if held is None else held.joined(*found)
+            self._decoded = held
+        self._refuse_many_failures(rows)
+        return held
+
+    def _decode(
+        self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]
+    ) -> tuple[list[int], Tensor]:
+        store = self.layout.store
+        shape = (len(rows), geometry.channels, geometry.height, geometry.width)
+        inputs = torch.empty(shape, dtype=torch.uint8)
+        if isinstance(store, ArrayStore) and self._fits(store, rows, geometry):
+            for start in range(0, len(rows), 4096):
+                block = store.gather(np.array(rows[start : start + 4096]))
+                stop = start + len(block)
+                inputs[start:stop] = pixels.channels(
+                    torch.from_numpy(block).permute(0, 3, 1, 2), geometry.channels
+                )
+            store.forget()
+            return list(rows), inputs
+        facts = ImageFacts(
+            channels=geometry.channels, height=geometry.height, width=geometry.width,
+            mean=[], std=[], classes=[], whites=whites,
+        )  # fmt: skip
+        kept = []
+        for row, tensor in self._map(lambda row: to_tensor(store.raw(row), facts), rows):
+            inputs[len(kept)] = tensor
+            kept.append(row)
+        if isinstance(store, ArrayStore):
+            store.forget()
+        return kept, inputs[: len(kept)]
+
+    def _fits(self, store: ArrayStore, rows: Sequence[int], geometry: Geometry) -> bool:
+        """Whether these rows are 8-bit arrays of the right size already."""
+        size = (geometry.height, geometry.width)
+        blocks = [b for b in store.blocks if b.shape[1:3] != size or b.shape[3] == 4]
+        return (
+            bool(rows)
+            and not blocks
+            and store.raw(rows[0]).dtype == np.uint8
+            and all(store.raw(int(start)).dtype == np.uint8 for start in _firsts(store, rows))
+        )
+
+    def _map(self, work: Callable[[int], Any], rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """Do the work for all rows in threads, in order; failures are reported and left out."""
+
+        def attempt(row: int) -> Any:
+            try:
+                return work(row)
+            except Unreadable as error:
+                return Problem(self.name(row), error.what, f"{error.remedy}; left out")
+            except OSError as error:
+                return Problem(self.name(row), f"cannot be read ({error})", "left out")
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in range(0, len(rows), CHUNK):
+                chunk = rows[start : start + CHUNK]
+                for row, found in zip(chunk, pool.map(attempt, chunk), strict=True):
+                    if isinstance(found, Problem):
+                        self._failed.add(row)
+                        self.problems.append(found)
+                    else:
+                        yield row, found
+                if self.progress:
+                    self.progress(start + len(chunk), len(rows))
+
+    def _refuse_many_failures(self, rows: Sequence[int]) -> None:
+        failed = [row for row in rows if row in self._failed]
+        if 2 * len(failed) > len(rows):
+            problem = next(p for p in self.problems if p.where == self.name(failed[0]))
+            raise UserError(
+                f"{self.path}: {len(failed)} of {len(rows)} images cannot be read, such as "
+                f"{problem.where}, which {problem.what}. More than half is too many to leave out: "
+                "fetch or export the data again."
+            )
+
+    def _refuse_empty_classes(self, rows: Sequence[int]) -> None:
+        labels = self.layout.labels
+        asked = {int(labels[row]) for row in rows}
+        left = {int(labels[row]) for row in rows if row not in self._failed}
+        if gone := sorted(asked - left):
+            names = ", ".join(self.classes[label] for label in gone)
+            raise UserError(
+                f"{self.path}: not one image of the class {names} can be read, so that it cannot "
+                "be learned. Fetch its images again, or remove the class."
+            )
+
+    def _refuse_too_much(self, count: int, geometry: Geometry) -> None:
+        needed = count * geometry.channels * geometry.height * geometry.width
+        held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > held * 0.6:
+            raise UserError(
+                f"{self.path}: {count:,} images of {geometry.height} x {geometry.width} pixels "
+                f"need {needed / 2**30:.1f} GB of memory, of which there are {held / 2**30:.1f}. "
+                f"Choose a smaller size than {min(geometry.height, geometry.width)}."
+            )
+
+    def _report_cropped(self, shapes: Sequence[Shape], geometry: Geometry) -> None:
+        wanted = geometry.width / geometry.height
+        ratios = np.array([shape.width / shape.height for shape in shapes]) / wanted
+        long = int(((ratios > 2) | (ratios < 0.5)).sum())
+        where = f"{self.path}: aspect ratio"
+        if long and all(problem.where != where for problem in self.problems):
+            self.problems.append(
+                Problem(
+                    where,
+                    f"{long} images lose more than half of their area when they are cropped to "
+                    f"{geometry.width} x {geometry.height}",
+                    "crop or pad them yourself if what matters lies at the rim",
+                )
+            )
+
+
+class _Decoded:
+    """Images decoded into one form, and where each row lies among them."""
+
+    def __init__(self, form: object, rows: Sequence[int], inputs: Tensor) -> None:
+        self.form, self.rows, self.inputs = form, list(rows), inputs
+        self.position = {row: position for position, row in enumerate(rows)}
+
+    def joined(self, rows: Sequence[int], inputs: Tensor) -> _Decoded:
+        return _Decoded(self.form, [*self.rows, *rows], torch.cat([self.inputs, inputs]))
+
+    def take(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The rows that could be read, and their images."""
+        kept = [row for row in rows if row in self.position]
+        index = torch.tensor([self.position[row] for row in kept], dtype=torch.int64)
+        whole = len(index) == len(self.rows) and bool((index == torch.arange(len(index))).all())
+        inputs = self.inputs if whole else self.inputs.index_select(0, index)
+        return torch.tensor(kept, dtype=torch.int64), inputs
+
+
+def _size(shapes: Sequence[Shape], size: int | None) -> tuple[int, int]:
+    """Height and width for all images."""
+    sizes = {(shape.height, shape.width) for shape in shapes}
+    one = next(iter(sizes)) if len(sizes) == 1 else None
+    if one and size is None and max(one) <= KEPT_SIZE:
+        return one
+    if size is None:
+        median = int(np.median([min(shape.height, shape.width) for shape in shapes]))
+        size = min(KEPT_SIZE, max(median - median % 8, min(median, 8)))
+    ratios = np.array([shape.width / shape.height for shape in shapes])
+    ratio = float(np.median(ratios))
+    if ratios.max() / ratios.min() > 1.02 or not 0.25 <= ratio <= 4:
+        return size, size
+    return (size, round(size * ratio)) if ratio >= 1 else (round(size / ratio), size)
+
+
+def _mean_and_std(inputs: Tensor) -> tuple[list[float], list[float]]:
+    """Exact, from a histogram, so that neither order nor threads change a bit."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    mean, std = [], []
+    for channel in range(inputs.shape[1]):
+        counts = sum(
+            torch.bincount(chunk[:, channel].flatten(), minlength=256)
+            for chunk in inputs.split(4096)
+        )
+        share = counts / counts.sum()  # type: ignore[union-attr]
+        average = float((share * levels).sum())
+        spread = float((share * (levels - average) ** 2).sum()) ** 0.5
+        mean.append(average)
+        std.append(spread if spread > 1e-3 else 1.0)  # a constant channel must not be divided by 0
+    return mean, std
+
+
+def _firsts(store: ArrayStore, rows: Sequence[int]) -> Iterator[int]:
+    """One row of every array that these rows come from."""
+    numbers = np.searchsorted(store.starts, np.array(rows), side="right") - 1
+    return (int(store.starts[number]) for number in np.unique(numbers))
+
+
+def _as_array(image: Any) -> Array:
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().numpy()
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise Unreadable(
+            f"is a {type(image).__name__}",
+            "give a path, bytes, a Pillow image, or an array or tensor of numbers",
+        )
+    return array
+
+
+def _white(array: Array, whites: dict[str, float]) -> float | None:
+    return whites.get("f" if array.dtype.kind == "f" else "i") if array.dtype != np.uint8 else None
+
+
+def _each(raw: Any, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    """Names and images, the latter perhaps to be called for."""
+    if isinstance(raw, str | Path):
+        yield from _each_at(Path(raw).expanduser(), problems)
+    elif isinstance(raw, list | tuple):
+        for number, item in enumerate(raw):
+            if isinstance(item, str | Path):
+                yield from _each_at(Path(item).expanduser(), problems)
+            else:
+                yield f"image {number}", item
+    elif isinstance(raw, bytes | bytearray | Image.Image):
+        yield "image 0", raw
+    else:
+        array = _as_array(raw)
+        many = array.ndim == 4 or (array.ndim == 3 and not _is_one(array))
+        for number, item in enumerate(array if many else array[None]):
+            yield f"image {number}", item
+
+
+def _is_one(array: Array) -> bool:
+    return array.shape[-1] in (1, 3, 4) or array.shape[0] in (1, 3, 4)
+
+
+def _each_at(path: Path, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    if not path.exists():
+        raise UserError(f"{path} does not exist. Give an image, a folder of images or an archive.")
+    if path.is_file() and not is_archive(path):
+        yield str(path), path
+        return
+    files = open_files(path)
+    problems += files.problems
+    for name in files.sizes:
+        if layouts.is_image(name):
+            yield name, _reader(files, name)
+    if others := [name for name in files.sizes if not layouts.is_image(name)]:
+        problems.append(
+            Problem(f"{path}: {others[0]}", f"{len(others)} files are no images", "left out")
+        )
+
+
+def _reader(files: Files, name: str) -> Callable[[], bytes]:
+    return lambda: files.read(name)

@@ -1,0 +1,312 @@
+"""From what a person types to a path, and from a path to what lies there.
+
+Heavy libraries are imported where they are used: listing and finding cost nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassnet.data import datasets
+from glassnet.errors import UserError, nearest
+from glassnet.task import Look, Problem
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from glassnet.data.layouts import Layout
+    from glassnet.data.tables import Column
+
+SAMPLED = 200
+"""Images whose headers a look reads."""
+FEW_CLASSES = 20
+"""A column of numbers with at most so many different ones may be meant as classes."""
+
+
+def locate(
+    reference: str | Path,
+    mirror: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Return the path that is meant: an existing one, or that of a named data set."""
+    path = Path(reference).expanduser()
+    if path.exists():
+        return path
+    if str(reference) in datasets.names():
+        return datasets.fetch(str(reference), mirror=mirror, progress=progress)
+    known = datasets.names()
+    beside = _beside(path)
+    raise UserError(
+        f"There is no file or folder {str(reference)!r}, and no data set of that name."
+        f"{nearest(str(reference), known) or nearest(path.name, beside)} Data sets: "
+        f"{', '.join(known)}. In {path.parent} there is: {', '.join(beside[:10]) or 'nothing'}."
+    )
+
+
+def named(reference: str | Path) -> datasets.DataSet | None:
+    """Return the catalogue's entry, unless the reference is a path that exists."""
+    if Path(reference).expanduser().exists() or str(reference) not in datasets.names():
+        return None
+    return datasets.describe(str(reference))
+
+
+def look(
+    reference: str | Path, target: str | None = None, mirror: str | None = None
+) -> Look:
+    """Look at data without learning anything: what kind, how many, what is odd."""
+    path = locate(reference, mirror)
+    entry = named(reference)
+    if kind_of(path) == "images":
+        return _look_at_images(path)
+    return _look_at_table(path, target or (entry.target if entry else None))
+
+
+def kind_of(path: Path) -> str:
+    """Tell 'images' from 'table' by the names of the files."""
+    from glassnet.data import archives, layouts, tablefiles
+
+    if path.is_file():
+        if tablefiles.is_table(path):
+            return "table"
+        if archives.is_archive(path) or path.suffix == ".npz" or _is_array(path.name):
+            return "images"
+        raise UserError(
+            f"{path} is neither a table ({', '.join(tablefiles.SUFFIXES)}, also .gz) nor a set of "
+            f"images ({', '.join(archives.ARCHIVES)}, .npz, idx, or a folder)."
+        )
+    tables = tablefiles.table_files(path)
+    nested = top = 0
+    for file in _files_below(path):
+        if _is_array(file.name) or file.suffix == ".npz":
+            return "images"
+        if layouts.is_image(file.name):
+            nested, top = (nested + 1, top) if file.parent != path else (nested, top + 1)
+        if nested > 20:
+            break
+    if nested or (top and not tables):
+        return "images"
+    if tables:
+        return "table"
+    found = ", ".join(_beside(path / "x")[:10]) or "nothing"
+    raise UserError(
+        f"{path} holds neither tables nor images (found: {found}).\n{layouts.expected(path)}\n"
+        "or a table, such as train.csv"
+    )
+
+
+def _is_array(name: str) -> bool:
+    return bool(re.search(r"idx\d-ubyte(\.gz)?$|(data|test)_batch(_\d+)?\.bin$", name))
+
+
+def _files_below(folder: Path, limit: int = 5000) -> Iterator[Path]:
+    from glassnet.data.archives import is_litter
+
+    for number, file in enumerate(folder.rglob("*")):
+        if number > limit:
+            return
+        if not is_litter(str(file.relative_to(folder))) and file.is_file():
+            yield file
+
+
+def _beside(path: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in path.parent.iterdir() if entry.name[0] != ".")
+    except OSError:
+        return []
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+
+def _look_at_images(path: Path) -> Look:
+    from glassnet.data import layouts
+
+    layout = layouts.find(path)
+    named_labels = [layout.classes[label] for label in layout.labels]
+    counts = Counter(named_labels)
+    parts = Counter(layout.parts or [])
+    sizes, modes, problems = _sample_headers(layout)
+    problems = [*layout.problems, *problems, *_rare_classes(path, counts)]
+    summary = [
+        ("Kind", f"images, {layout.form}"),
+        ("Images", f"{len(layout.labels):,}"),
+        ("Parts", ", ".join(f"{part} {n:,}" for part, n in parts.items()) or "none of its own"),
+        ("Classes", f"{len(counts)}: " + _counted(counts)),
+        ("Sizes", _counted(sizes)),
+        ("Pixels", _counted(modes)),
+    ]
+    per_part: dict[str, dict[str, int]] = {}
+    for part, label in zip(layout.parts or [], named_labels, strict=False):
+        per_part.setdefault(part, Counter())[label] += 1
+    details = {
+        "num_rows": len(layout.labels),
+        "classes": dict(counts),
+        "parts": dict(parts),
+        "classes_per_part": per_part,
+        "sizes": dict(sizes),
+        "modes": dict(modes),
+    }
+    return Look("images", path, summary, problems, details)
+
+
+def _sample_headers(layout: Layout) -> tuple[Counter[str], Counter[str], list[Problem]]:
+    """Sizes and modes of images spread evenly over the set."""
+    from glassnet.data import pixels
+    from glassnet.data.layouts import ArrayStore
+
+    sizes: Counter[str] = Counter()
+    modes: Counter[str] = Counter()
+    problems = []
+    count = len(layout.labels)
+    for row in range(0, count, max(1, count // SAMPLED)):
+        try:
+            if isinstance(layout.store, ArrayStore):
+                height, width, channels = layout.store.shape(row)
+                modes[{1: "grey", 3: "RGB", 4: "RGBA"}[channels]] += 1
+            else:
+                data = layout.store.raw(row)
+                shape = pixels.header(data)
+                height, width = shape.height, shape.width
+                modes[pixels.mode(data)] += 1
+            sizes[f"{width} x {height}"] += 1
+        except pixels.Unreadable as error:
+            problems.append(Problem(layout.names[row], error.what, error.remedy))
+        except OSError as error:
+            problems.append(Problem(layout.names[row], f"cannot be read ({error})", "check it"))
+    return sizes, modes, problems
+
+
+def _counted(counts: Counter[str], most: int = 10) -> str:
+    listed = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(most))
+    return listed + (" …" if len(counts) > most else "")
+
+
+def _rare_classes(where: Path | str, counts: Counter[str]) -> Iterator[Problem]:
+    total = sum(counts.values())
+    for name, count in counts.items():
+        if count < 10:
+            yield Problem(
+                f"{where}: class {name!r}",
+                f"has only {count} example{'s' * (count != 1)}",
+                "measuring it will be very uncertain; add examples or merge it with another",
+            )
+        elif count / total < 0.05 and count * len(counts) / total < 0.3:
+            yield Problem(
+                f"{where}: class {name!r}",
+                f"is rare: {count:,} of {total:,} ({count / total:.1%})",
+                "accuracy alone says little; look at the figures of each class",
+            )
+
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+
+def _look_at_table(path: Path, target: str | None) -> Look:
+    from glassnet.data import tablefiles, tables
+
+    read = tablefiles.read(path, target)
+    frame = tablefiles.missing_to_null(read.frame)
+    if not frame.height:
+        raise UserError(f"{path} holds no rows. Expected a table with rows of data.")
+    if target is not None:
+        tables.require_column(frame, target, str(path))
+    columns = [_look_at_column(frame[name], read.separator) for name in frame.columns]
+    problems = [*read.problems, *_odd_columns(columns, target), *_repeated_rows(path, frame)]
+    summary = [
+        ("Kind", "table"),
+        ("Rows", f"{frame.height:,}"),
+        ("Parts", ", ".join(f"{p} {n:,}" for _, p, n in read.files) if len(read.files) > 1
+         else "none of its own"),
+        *((f"Column {column['name']}", _column_line(column)) for column in columns),
+    ]  # fmt: skip
+    details: dict[str, Any] = {
+        "num_rows": frame.height,
+        "columns": columns,
+        "parts": {part: n for _, part, n in read.files} if len(read.files) > 1 else {},
+    }
+    if target is not None:
+        details["target"] = _look_at_target(frame[target], read.separator)
+        summary.append(("Target", _target_line(details["target"])))
+        counts = Counter(details["target"]["classes"])
+        problems += _rare_classes(f"column {target!r}", counts)
+    return Look("table", path, summary, problems, details)
+
+
+def _look_at_column(column: pl.Series, separator: str) -> dict[str, Any]:
+    from glassnet.data.tables import learn_column
+
+    learned: Column = learn_column(column, separator)
+    present = column.drop_nulls()
+    nested = present.dtype.is_nested()
+    return {
+        "name": column.name,
+        "type": learned.kind,
+        "reason": learned.reason,
+        "missing": column.null_count(),
+        "distinct": 0 if nested else present.n_unique(),
+        "examples": [str(v) for v in (present if nested else present.unique(maintain_order=True)).head(3)],
+    }
+
+
+def _column_line(column: dict[str, Any]) -> str:
+    missing = f", {column['missing']:,} missing" if column["missing"] else ""
+    reason = f" ({column['reason']})" if column["reason"] else ""
+    examples = ", ".join(column["examples"])
+    return f"{column['type']}{reason}{missing}, {column['distinct']:,} distinct: {examples}"
+
+
+def _odd_columns(columns: Sequence[dict[str, Any]], target: str | None) -> Iterator[Problem]:
+    for column in columns:
+        where = f"column {column['name']!r}"
+        if column["name"] == target:
+            continue
+        if column["reason"]:
+            yield Problem(where, column["reason"], "it will not be used")
+        elif column["type"] == "text":
+            yield Problem(
+                where,
+                f"has {column['distinct']:,} different texts",
+                "the 50 most frequent count as categories, all others as one",
+            )
+
+
+def _repeated_rows(path: Path, frame: pl.DataFrame) -> Iterator[Problem]:
+    if any(column.dtype.is_nested() for column in frame):
+        return
+    repeats = frame.height - frame.n_unique()
+    if repeats:
+        yield Problem(
+            str(path),
+            f"{repeats:,} of {frame.height:,} rows repeat an earlier row",
+            "equal rows may get into training and test; remove them if they are mistakes",
+        )
+
+
+def _look_at_target(column: pl.Series, separator: str) -> dict[str, Any]:
+    from glassnet.data.tables import read_numbers
+
+    present = column.drop_nulls()
+    distinct = present.n_unique()
+    numeric = bool(read_numbers(present, separator)[0]) if len(present) else False
+    classes = distinct <= FEW_CLASSES or (not numeric and distinct <= len(present) / 2)
+    counts = present.cast(str).value_counts(sort=True).rows() if classes else []
+    return {
+        "name": column.name,
+        "numeric": numeric,
+        "distinct": distinct,
+        "missing": column.null_count(),
+        "classes": {str(name): int(count) for name, count in counts},
+        "suggests": "regression" if numeric and distinct > FEW_CLASSES else "classification",
+    }
+
+
+def _target_line(target: dict[str, Any]) -> str:
+    counts = _counted(Counter(target["classes"]))
+    kind = "numbers" if target["numeric"] else "names"
+    return f"{target['name']}: {kind}, {target['distinct']:,} distinct" + (
+        f": {counts}" if counts else ""
+    )

@@ -1,0 +1,20 @@
+"""What a recipe would cost: everything is built and a few real steps are timed, then discarded."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from glassnet import cost
+from glassnet.cost import Cost
+from glassnet.loop import assemble
+from glassnet.task import B, R, Task
+
+
+def measure(task: Task[R, B], recipe: R) -> tuple[R, Cost]:
+    """Return the recipe with every knob set, and its cost on this machine."""
+    with ExitStack() as stack:
+        parts = assemble(task, recipe, None, stack)
+        fit, num_examples = parts.recipe.fit, len(parts.data.positions(0)[0])
+        steps = fit.num_steps(num_examples)
+        batch_size = -(-num_examples // fit.steps_per_epoch(num_examples))
+        return parts.recipe, cost.measure(parts.learner, parts.data, batch_size, steps)

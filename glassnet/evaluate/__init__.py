@@ -1,0 +1,165 @@
+"""How good a run is: figures with intervals, on validation or on the sealed test rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from glassnet.errors import UserError
+from glassnet.task import Examples, Metric, Outcome, Review, Source
+from glassnet.trained import Trained
+from glassnet.version import __version__
+
+RESAMPLES = 1000
+COSTLY_RESAMPLES = 200
+"""For metrics that take milliseconds each."""
+
+Part = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval: what it might be on other examples of the same kind."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a run on one part of its data."""
+
+    run: Path
+    split: Part
+    examples: int
+    metrics: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``glassnet evaluate --json`` prints it."""
+        return {**asdict(self), "run": str(self.run)}
+
+
+def evaluate(
+    trained: Trained, part: Part = "validation", source: Source[Any] | None = None
+) -> Evaluation:
+    """Measure a run. Opening the test rows is counted and dated in the run folder."""
+    source = source or trained.source()
+    if part == "test":
+        record_opening(trained)
+    outcome = look(trained, part, source).outcome
+    metrics = estimates(trained.task.metrics, outcome)
+    evaluation = Evaluation(trained.run.path, part, len(outcome.targets), metrics)
+    name = "test.json" if part == "test" else "evaluation.json"
+    trained.run.write_json(name, evaluation.to_json())
+    return evaluation
+
+
+def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
+    """Answer the examples of one part; in a k-fold run each by the network that never saw it."""
+    folds = trained.run.folds()
+    if folds and part == "validation":
+        members = [Trained(fold, trained.task) for fold in folds]
+        return _join([look(member, part, source) for member in members])
+    if part == "test":
+        one = Trained(folds[0], trained.task) if folds else trained
+        examples = one.examples(part, source)
+    else:
+        examples = trained.examples(part, source)
+    outcome = trained.task.score(trained.network, examples, trained.facts)
+    rows = examples.rows.tolist()
+    return Review(outcome, examples, trained.facts, lambda i: source.name(rows[i]))
+
+
+def record_opening(trained: Trained) -> None:
+    """Note that the seal is broken, before anything is seen."""
+    run = (trained.run.folds() or [trained.run])[0]
+    if not len(run.splits().test):
+        raise UserError(f"{trained.run.path} has no test rows: split.test was 0.")
+    opened = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    trained.run.append("test-openings.jsonl", {"opened": opened, "glassnet": __version__})
+
+
+def estimates(metrics: tuple[Metric, ...], outcome: Outcome) -> dict[str, Estimate]:
+    """Compute every metric that is defined for these answers, with its interval."""
+    found = {metric.name: _estimate(metric, outcome) for metric in metrics}
+    return {name: e for name, e in found.items() if math.isfinite(e.value)}
+
+
+def _estimate(metric: Metric, outcome: Outcome) -> Estimate:
+    value, num = metric.compute(outcome), len(outcome.targets)
+    if not math.isfinite(value):
+        return Estimate(value, value, value)
+    if metric.proportion:
+        return Estimate(value, *wilson(value, num))
+    resamples = COSTLY_RESAMPLES if metric.costly else RESAMPLES
+    return Estimate(value, *bootstrap(metric.compute, outcome, resamples))
+
+
+def wilson(share: float, num: int) -> tuple[float, float]:
+    """95 % interval of a share of ``num`` examples (Wilson, 1927); right near 0 and 1 too."""
+    z = 1.959964
+    middle = (share + z * z / (2 * num)) / (1 + z * z / num)
+    half = z / (1 + z * z / num) * math.sqrt(share * (1 - share) / num + z * z / (4 * num * num))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def bootstrap(
+    compute: Callable[[Outcome], float], outcome: Outcome, resamples: int
+) -> tuple[float, float]:
+    """95 % interval by the percentile bootstrap over examples (Efron, 1979)."""
+    generator = torch.Generator().manual_seed(0)
+    num = len(outcome.targets)
+    draws = [
+        compute(outcome[torch.randint(num, (num,), generator=generator)]) for _ in range(resamples)
+    ]
+    finite: Tensor = torch.tensor([d for d in draws if math.isfinite(d)], dtype=torch.float64)
+    if not len(finite):
+        return math.nan, math.nan
+    low, high = finite.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def _join(reviews: list[Review[Any]]) -> Review[Any]:
+    outcome = Outcome(
+        torch.cat([r.outcome.outputs for r in reviews]),
+        torch.cat([r.outcome.targets for r in reviews]),
+    )
+    places = [(r, i) for r in reviews for i in range(len(r.outcome.targets))]
+    examples: Examples[Any] = Joined([r.examples for r in reviews])
+    return Review(outcome, examples, reviews[0].facts, lambda i: places[i][0].name(places[i][1]))
+
+
+class Joined:
+    """Examples of several folds, one after another."""
+
+    def __init__(self, parts: list[Examples[Any]]) -> None:
+        self.parts = parts
+
+    @property
+    def rows(self) -> Tensor:
+        """The rows of the source."""
+        return torch.cat([part.rows for part in self.parts])
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def batch(self, index: Tensor, /) -> Any:
+        """Return the examples at ``index``, which must lie in one fold."""
+        start = 0
+        for part in self.parts:
+            if int(index.min()) < start + len(part):
+                return part.batch(index - start)
+            start += len(part)
+        raise IndexError(index)
+
+    def to(self, device: Any, /) -> Joined:
+        """Return the same examples on ``device``."""
+        return Joined([part.to(device) for part in self.parts])

@@ -1,0 +1,181 @@
+"""``report.html``: one self-contained page about a run, from figures as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from glassnet import cost, figures
+from glassnet.evaluate import Estimate, Evaluation, Part, estimates, look
+from glassnet.figures import Code, Document, Fact, Facts, Lines, Mark, Section, Series, Table
+from glassnet.recipe import knobs
+from glassnet.task import Review, Source
+from glassnet.trained import Trained
+
+
+def write(trained: Trained, source: Source[Any]) -> Path:
+    """Write the report of a run, with figures from its validation examples."""
+    review = look(trained, "validation", source)
+    metrics = estimates(trained.task.metrics, review.outcome)
+    evaluation = Evaluation(
+        trained.run.path, "validation", len(review.outcome.targets), metrics
+    )
+    trained.run.write_json("evaluation.json", evaluation.to_json())
+    return trained.run.write_text("report.html", figures.page(document(trained, review, evaluation)))
+
+
+def document(trained: Trained, review: Review[Any], evaluation: Evaluation) -> Document:
+    """Put the report together."""
+    info = trained.run.info
+    subtitle = f"{info['task']} on {trained.recipe.data}, {info['created'][:16].replace('T', ' ')}"
+    sections = [
+        _headline(evaluation),
+        _test(trained),
+        _asked(trained),
+        _data(trained),
+        _curves(trained),
+        _views(trained, review),
+        _network(trained, review),
+        _environment(trained),
+    ]
+    return Document(trained.run.path.name, subtitle, [s for s in sections if s is not None])
+
+
+def _headline(evaluation: Evaluation) -> Section:
+    text = (
+        f"Measured on the {evaluation.examples:,} validation examples, which chose the best "
+        "weights and so flatter a little. Intervals hold 95 % of what other examples of the "
+        "same kind would give."
+    )
+    return Section("How good it is", text, [_estimates(evaluation.metrics)])
+
+
+def _estimates(metrics: dict[str, Estimate]) -> Facts:
+    return Facts(
+        [
+            Fact(name.replace("_", " "), _short(e.value), f"{_short(e.low)} to {_short(e.high)}")
+            for name, e in metrics.items()
+        ],
+        headline=True,
+    )
+
+
+def _test(trained: Trained) -> Section:
+    openings = trained.run.rows("test-openings.jsonl")
+    if not openings:
+        return Section(
+            "The sealed test", "Never opened. `glassnet evaluate RUN --test` opens it, and counts."
+        )
+    last = Evaluation(**{**trained.run.read_json("test.json")})
+    metrics = {name: Estimate(**e) for name, e in last.metrics.items()}  # type: ignore[arg-type]
+    times = ", ".join(row["opened"] for row in openings)
+    count = "once" if len(openings) == 1 else f"{len(openings)} times"
+    text = f"Opened {count} ({times}); {last.examples:,} examples that no training code received."
+    if len(openings) > 1:
+        text += " Each look that leads to a change of the training makes the next figure flatter."
+    return Section("The sealed test", text, [_estimates(metrics)])
+
+
+def _asked(trained: Trained) -> Section:
+    recipe = trained.recipe.model_dump(mode="json")
+    rows: list[list[str]] = []
+    for knob in knobs(type(trained.recipe)):
+        value: Any = recipe
+        for part in knob.name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        default = "unset" if knob.default is None else str(knob.default)
+        rows.append([knob.name, _text(value), default if _text(value) != default else ""])
+    return Section(
+        "What was asked",
+        "Every knob of this run. The last column is empty where the default was used.",
+        [Table("Knobs", ["knob", "value", "default"], rows)],
+    )
+
+
+def _data(trained: Trained) -> Section:
+    info, run = trained.run.info, trained.run
+    parts = vars((run.folds() or [run])[0].splits())
+    facts = trained.facts.model_dump()
+    items = [Fact(name, len(rows), "sealed" if name == "test" else "") for name, rows in parts.items()]
+    if "classes" in facts:
+        items.append(Fact("classes", len(facts["classes"])))
+    items.append(Fact("fingerprint", str(info["fingerprint"])[:16]))
+    problems = info.get("problems", [])
+    blocks: list[Any] = [Facts(items)]
+    if problems:
+        rows = [[p["where"], p["what"], p["remedy"]] for p in problems]
+        blocks.append(Table("What was wrong with the data", ["where", "what", "remedy"], rows))
+    return Section("The data", "" if problems else "Nothing was found to be wrong.", blocks)
+
+
+def _curves(trained: Trained) -> Section:
+    runs = trained.run.folds() or [trained.run]
+    blocks: list[Any] = []
+    metrics = [m for m in trained.task.metrics if not m.costly]
+    losses, rates = [], []
+    for run in runs:
+        suffix = f", {run.path.name}" if len(runs) > 1 else ""
+        steps = [row for row in run.rows() if "train" in row]
+        x = [row["step"] for row in steps]
+        losses.append(Series(f"training loss{suffix}", x, [r["train"]["loss"] for r in steps]))
+        rates.append(Series(f"lr{suffix}", x, [r["train"].get("lr") for r in steps]))
+    blocks.append(Lines("Training loss", losses, x_label="step", y_label="loss"))
+    for metric in metrics:
+        blocks.append(_validation_curve(runs, metric.name, metric.better))
+    blocks.append(Lines("Learning rate", rates, x_label="step", y_label="lr"))
+    return Section("How it learned", "", blocks)
+
+
+def _validation_curve(runs: list[Any], name: str, better: str) -> Lines:
+    series, marks = [], []
+    for run in runs:
+        rows = [row for row in run.rows() if "validation" in row]
+        x, y = [row["epoch"] + 1 for row in rows], [row["validation"].get(name) for row in rows]
+        series.append(Series(f"{name} {run.path.name}" if len(runs) > 1 else name, x, y))
+        known = [(v, e) for v, e in zip(y, x, strict=True) if v is not None]
+        if known and len(runs) == 1:
+            best = max(known) if better == "higher" else min(known, key=lambda p: (p[0], -p[1]))
+            marks.append(Mark(best[1], f"best {_short(best[0])}"))
+    title = f"Validation {name.replace('_', ' ')}"
+    return Lines(title, series, x_label="epoch", y_label=name, marks=marks)
+
+
+def _views(trained: Trained, review: Review[Any]) -> Section:
+    drawn = [view(review) for view in trained.task.views.values()]
+    return Section("Where it is right and wrong", "", [figure for figure in drawn if figure])
+
+
+def _network(trained: Trained, review: Review[Any]) -> Section:
+    index = review.examples.rows.new_zeros(1)
+    batch: Any = review.examples.batch(index)
+    layers = cost.layers(trained.network, batch.inputs)
+    rows = [
+        [la.name, la.kind, " × ".join(map(str, la.output_shape)), la.parameters, la.flops]
+        for la in layers
+    ]
+    total = sum(p.numel() for p in trained.network.parameters())
+    return Section(
+        f"The network: {trained.recipe.network.name}",
+        f"{total:,} parameters, {sum(la.flops for la in layers):,} FLOPs for one example.",
+        [Table("Layers", ["layer", "kind", "output", "parameters", "FLOPs"], rows)],
+    )
+
+
+def _environment(trained: Trained) -> Section:
+    run = (trained.run.folds() or [trained.run])[0]
+    environment = run.read_json("environment.json")
+    items = [Fact(name, value) for name, value in environment.items() if value is not None]
+    commands = (
+        f"# these knobs again, from the start\nglassnet train {trained.run.path}/recipe.yaml\n"
+        f"# figures again\nglassnet evaluate {trained.run.path}\n"
+        f"# answers for new inputs\nglassnet predict {trained.run.path} NEW -o answers.csv"
+    )
+    return Section("How to reproduce it", "", [Facts(items), Code(commands, "sh")])
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _text(value: Any) -> str:
+    return "unset" if value is None else str(value)

@@ -1,0 +1,103 @@
+"""The curves of a run: training losses and validation scores, as JSON lines and for TensorBoard.
+
+Rows are gathered in memory and written now and then, so that a step of half a millisecond is not
+slowed down by the wish to see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from glassnet.run import Run
+from glassnet.task import Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROWS_PER_EPOCH = 20
+LEAST_STEPS = 50
+"""Steps between two rows, at least; reading a loss from a GPU at each step would stall it."""
+
+
+class Journal:
+    """Collects the values of each step, and turns them into rows of ``metrics.jsonl``."""
+
+    def __init__(self, run: Run, steps_per_epoch: int) -> None:
+        self.run = run
+        self.every = max(LEAST_STEPS, math.ceil(steps_per_epoch / ROWS_PER_EPOCH))
+        self.rows: list[dict[str, Any]] = []
+        self.steps: list[Mapping[str, Tensor | float]] = []
+        self.step = self.epoch = 0
+        self.epoch_sum, self.epoch_steps = 0.0, 0
+        self._events: Any = None
+
+    def add(self, step: int, epoch: int, values: Mapping[str, Tensor | float]) -> None:
+        """Remember the values of one step."""
+        self.step, self.epoch = step, epoch
+        self.steps.append(values)
+
+    def is_due(self) -> bool:
+        """Whether enough steps have come together for a row."""
+        return len(self.steps) >= self.every
+
+    def log(self) -> float:
+        """Make a row of the steps since the last one; return their mean loss."""
+        means = {name: _mean([values[name] for values in self.steps]) for name in self.steps[0]}
+        self.epoch_sum += means["loss"] * len(self.steps)
+        self.epoch_steps += len(self.steps)
+        self.steps.clear()
+        self.rows.append({"step": self.step, "epoch": self.epoch, "train": means})
+        return means["loss"]
+
+    def end_epoch(self, step: int, epoch: int, scores: Scores) -> float:
+        """Make a row of the validation scores; return the epoch's mean training loss."""
+        if self.steps:
+            self.log()
+        loss = self.epoch_sum / max(1, self.epoch_steps)
+        self.epoch_sum, self.epoch_steps = 0.0, 0
+        self.rows.append(
+            {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
+        )
+        return loss
+
+    def flush(self) -> None:
+        """Write the rows to ``metrics.jsonl`` and to TensorBoard's event file."""
+        if not self.rows:
+            return
+        self.run.append("metrics.jsonl", *self.rows)
+        self._write_events()
+        self.rows.clear()
+
+    def close(self) -> None:
+        """Write what is left, and let the event file go."""
+        self.flush()
+        if self._events is not None:
+            self._events.close()
+
+    def _write_events(self) -> None:
+        """Append to the event file; TensorBoard drops what a resumed run writes again."""
+        from tensorboardX import SummaryWriter
+
+        if self._events is None:
+            self._events = SummaryWriter(str(self.run.path), purge_step=self.rows[0]["step"])
+        for row in self.rows:
+            for part in ("train", "validation"):
+                for name, value in row.get(part, {}).items():
+                    self._events.add_scalar(f"{part}/{name}", value, row["step"])
+        self._events.flush()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The steps that no row holds yet."""
+        steps = [{name: float(value) for name, value in values.items()} for values in self.steps]
+        return {"steps": steps, "epoch_sum": self.epoch_sum, "epoch_steps": self.epoch_steps}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Go back to a checkpoint."""
+        self.steps = list(state["steps"])
+        self.epoch_sum, self.epoch_steps = state["epoch_sum"], state["epoch_steps"]
+
+
+def _mean(values: list[Tensor | float]) -> float:
+    return math.fsum(float(value) for value in values) / len(values)

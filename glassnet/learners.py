@@ -1,0 +1,183 @@
+"""The stock learner: one network, one loss, one optimizer; and the matching way of scoring.
+
+Special learners (two optimizers, a world to act in) live in their task's file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from glassnet import device, optimizers, schedules
+from glassnet.errors import Diverged
+from glassnet.recipe import Fit, Recipe
+from glassnet.task import Batch, Examples, Outcome, Stateful
+
+Rec = TypeVar("Rec", bound=Recipe)
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(outputs, targets) -> the mean loss over the examples, a scalar."""
+
+SCORING_BATCH = 512
+
+
+class Supervised:
+    """Minimize a loss over batches of inputs and targets."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        fit: Fit,
+        num_examples: int,
+        *,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        assert fit.lr is not None, "fit.lr is filled before a learner is made"
+        self.network, self.loss, self.fit, self.augment = network, loss, fit, augment
+        self.peak_lr = fit.lr
+        self.steps_per_epoch = fit.steps_per_epoch(num_examples)
+        self.num_steps = fit.num_steps(num_examples)
+        self.optimizer = optimizers.build(fit.optimizer, network, fit.lr)
+        self.pieces = Pieces(fit.accumulate)
+        self.where = next(network.parameters()).device
+        self.scaler = torch.amp.GradScaler(self.where.type, enabled=fit.precision == "float16")
+        self.parts: Mapping[str, Stateful] = {
+            "network": network,
+            "optimizer": self.optimizer,
+            "pieces": self.pieces,
+            "scaler": self.scaler,
+        }
+
+    def update(self, batch: Batch, step: int, /) -> Mapping[str, Tensor | float]:
+        """One optimizer step on one batch, computed in one or several pieces."""
+        self.optimizer.lr = lr = self.lr(step)
+        self.optimizer.zero_grad()
+        loss = self._backward(batch)
+        if self.fit.clip is not None:
+            self.optimizer.clip(self.fit.clip)
+        self.optimizer.step()
+        return {"loss": loss, "lr": lr}
+
+    def lr(self, step: int) -> float:
+        """The learning rate of a step: a pure function, so there is nothing to restore."""
+        factor = schedules.factor(self.fit.schedule, step, self.steps_per_epoch, self.num_steps)
+        return self.peak_lr * factor
+
+    def shrink(self) -> str:
+        """Halve what is computed at once; the batch that an optimizer step sees stays the same."""
+        self.pieces.number *= 2
+        return (
+            f"out of memory on {self.where}: each batch is now computed in {self.pieces.number} "
+            "pieces whose gradients are added (batch normalization sees the pieces)"
+        )
+
+    def _backward(self, batch: Batch) -> Tensor:
+        inputs, targets = batch.inputs, batch.targets
+        if self.augment is not None:
+            inputs = self.augment(inputs)
+        if self.pieces.number == 1:
+            return self._backward_piece(inputs, targets, 1.0)
+        losses = [
+            self._backward_piece(x, y, len(x) / len(inputs))
+            for x, y in zip(self.pieces.cut(inputs), self.pieces.cut(targets), strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def _backward_piece(self, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
+        with self._autocast():
+            loss = self.loss(self.network(inputs), targets)
+        if share != 1.0:
+            loss = loss * share
+        # Reading the loss is free on a CPU and a stall on a GPU, where the loop looks later.
+        if self.where.type == "cpu" and not math.isfinite(loss.item()):
+            raise Diverged(culprit(self.network, inputs))
+        loss.backward()
+        return loss.detach()
+
+    def _autocast(self) -> Any:
+        if self.fit.precision == "float32":
+            return nullcontext()
+        return device.autocast(self.fit, self.where)
+
+
+class Pieces:
+    """In how many pieces a batch is computed; part of the state, since it grows on lack of memory."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def cut(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """Cut a batch into pieces of nearly equal size."""
+        return batch.tensor_split(min(self.number, len(batch)))
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The number."""
+        return {"number": self.number}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Restore the number."""
+        self.number = state["number"]
+
+
+def culprit(network: nn.Module, inputs: Tensor) -> str:
+    """Name the first layer whose weights or outputs are not finite."""
+    found: list[str] = []
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            bad = [n for n, p in layer.named_parameters(recurse=False) if not p.isfinite().all()]
+            if not found and bad:
+                found.append(f"the {bad[0]} of layer '{name}' ({type(layer).__name__})")
+            elif not found and isinstance(output, Tensor) and not output.isfinite().all():
+                found.append(f"the output of layer '{name}' ({type(layer).__name__})")
+
+        return hook
+
+    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
+    handles = [layer.register_forward_hook(look(name)) for name, layer in leaves]
+    with torch.no_grad():
+        network(inputs)
+    for handle in handles:
+        handle.remove()
+    return found[0] if found else "the loss itself; all layers are finite"
+
+
+def score(network: nn.Module, examples: Examples[Batch], _facts: Any = None) -> Outcome:
+    """Answer all examples in evaluation mode, without gradients."""
+    outputs, targets = [], []
+    where = examples.rows.device
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode():
+        for index in torch.arange(len(examples), device=where).split(SCORING_BATCH):
+            batch = examples.batch(index)
+            outputs.append(network(batch.inputs).float().cpu())
+            targets.append(batch.targets.cpu())
+    network.train(was_training)
+    return Outcome(torch.cat(outputs), torch.cat(targets))
+
+
+def answer(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Raw outputs for encoded inputs, in batches of the size used in training's scoring."""
+    network.eval()
+    with torch.inference_mode():
+        return torch.cat([network(piece).float() for piece in inputs.split(SCORING_BATCH)])
+
+
+def fill(recipe: Rec, num_examples: int) -> Rec:
+    """Set what is unset among batch size, learning rate and epochs; evidence in docs/log.md."""
+    fit = recipe.fit
+    batch_size = fit.batch_size or min(128, max(16, num_examples // 20))
+    filled = fit.model_copy(
+        update={
+            "batch_size": batch_size,
+            "lr": fit.lr or 3e-3,
+            "epochs": fit.epochs or min(100, max(8, round(8 * 50_000 / num_examples))),
+        }
+    )
+    return recipe.model_copy(update={"fit": filled})

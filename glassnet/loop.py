@@ -1,0 +1,355 @@
+"""The training loop: a generator of events.
+
+``train`` yields what happens; whoever consumes the events decides what to show. It knows neither
+networks nor losses: a learner turns one batch into one change of the weights. Everything that a
+resume needs is in the learner's ``parts`` and in ``Progress``, so that a run that was stopped
+anywhere, by any means, ends with the same weights, bit for bit, as one that never was.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Generic
+
+import torch
+from torch import Tensor
+
+from glassnet import device
+from glassnet.errors import Diverged, UserError
+from glassnet.journal import Journal
+from glassnet.recipe import read_yaml, to_yaml
+from glassnet.run import Run
+from glassnet.splits import divide
+from glassnet.task import (
+    B,
+    Data,
+    Event,
+    Finished,
+    Learner,
+    R,
+    Saved,
+    Scores,
+    Source,
+    Started,
+    Step,
+    Subset,
+    Task,
+    Validated,
+    Warned,
+)
+
+def train(
+    task: Task[R, B], recipe: R, run: Run, source: Source[B] | None = None
+) -> Iterator[Event]:
+    """Train from the start, or from the last checkpoint in ``run``, to the end.
+
+    ``source`` is the recipe's data set, if it is open already.
+
+    An interrupt (SIGINT, SIGTERM) ends the training after the current step with a checkpoint.
+    Consumers must not draw from torch's global random generator between two events.
+    """
+    if recipe.split.mode == "kfold" and recipe.split.fold is None:
+        yield from _train_folds(task, recipe, run, source or task.source(recipe))
+        return
+    began = time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(run.locked())
+        stop = stack.enter_context(stop_on_signal())
+        training, warnings = _prepare(task, recipe, run, source, stack)
+        stack.callback(training.journal.close)
+        yield from map(Warned, warnings)
+        now = training.now
+        yield Started(run.path, now.step, training.num_steps, training.steps_per_epoch)
+        yield from training.go(stop)
+        yield Finished(
+            run.path, now.step, now.best_scores, now.ended or "interrupted", time.monotonic() - began
+        )
+
+
+@dataclass
+class Progress:
+    """Where a training stands. Together with the learner's parts, it is the checkpoint."""
+
+    step: int = 0
+    best_epoch: int = -1
+    best_scores: Scores = field(default_factory=dict)
+    ended: str = ""
+    """Why the training is over: all epochs done, or no better score for a while."""
+
+
+class Training(Generic[R, B]):
+    """One training under way."""
+
+    def __init__(self, task: Task[R, B], parts: Assembly[R, B], run: Run) -> None:
+        self.task, self.run = task, run
+        self.recipe, self.data, self.learner = parts.recipe, parts.data, parts.learner
+        self.where = parts.where
+        fit, num_examples = self.recipe.fit, len(self.data.positions(0)[0])
+        self.steps_per_epoch = fit.steps_per_epoch(num_examples)
+        self.num_steps = fit.num_steps(num_examples)
+        self.now = Progress()
+        self.best: dict[str, Tensor] = {}
+        self.journal = Journal(run, self.steps_per_epoch)
+        self.clock = SaveClock(fit.checkpoint_seconds)
+
+    def go(self, stop: threading.Event) -> Iterator[Event]:
+        """Run epoch after epoch until all are done, or ``stop`` is set."""
+        while not (self.now.ended or stop.is_set()):
+            yield from self._epoch(self.now.step // self.steps_per_epoch, stop)
+        yield self.save()
+        status = "finished" if self.now.ended else "interrupted"
+        self.run.update_info(status=status, step=self.now.step, scores=self.now.best_scores)
+
+    def save(self) -> Saved:
+        """Write the journal, the best weights so far, and then the checkpoint that counts on them."""
+        with self.clock.saving():
+            self.journal.flush()
+            if self.best:
+                kept = self.best if self.recipe.fit.keep == "best" else self._weights()
+                self.run.write_tensors("model.safetensors", kept)
+            if self.now.ended:
+                self.run.write_tensors("last.safetensors", self._weights())
+            path = self.run.save_checkpoint(self.now.step, self._state())
+        return Saved(self.now.step, path)
+
+    def restore(self) -> list[str]:
+        """Go back to the newest readable checkpoint; return what was wrong with newer ones."""
+        state, damages = self.run.load_checkpoint()
+        if state is not None:
+            self.now = Progress(**state["now"])
+            self.best = state["best"]
+            self.journal.load_state_dict(state["journal"])
+            for name, part in self.learner.parts.items():
+                part.load_state_dict(state["parts"][name])
+            device.restore_random_state(state["random"], self.where)
+        return damages
+
+    def _epoch(self, epoch: int, stop: threading.Event) -> Iterator[Event]:
+        """The rest of an epoch, from where ``now.step`` stands."""
+        train_positions, validation_positions = self.data.positions(epoch)
+        batches = self._batches(train_positions, epoch)
+        self.learner.network.train()
+        for index in batches[self.now.step % self.steps_per_epoch :]:
+            yield from self._update(self.data.pool.batch(index), epoch)
+            if self.now.step % self.steps_per_epoch == 0:
+                yield self._validate(epoch, validation_positions)
+            if self.clock.is_due() and not self.now.ended:
+                yield self.save()
+            if stop.is_set():
+                return
+
+    def _batches(self, positions: Tensor, epoch: int) -> tuple[Tensor, ...]:
+        order = shuffled(positions, self.recipe.fit.seed, epoch)
+        return order.to(self.where).tensor_split(self.steps_per_epoch)
+
+    def _update(self, batch: B, epoch: int) -> Iterator[Event]:
+        """One change of the weights, in smaller pieces if the device's memory is too small."""
+        step, random_state = self.now.step, device.state_before_running_out(self.where)
+        while True:
+            try:
+                values = self.learner.update(batch, step)
+                break
+            except torch.OutOfMemoryError:
+                device.restore_random_state(random_state, self.where)
+                yield Warned(self.learner.shrink())
+            except Diverged as error:
+                raise self._diverged(step, str(error)) from None
+        self.now.step += 1
+        self.journal.add(self.now.step, epoch, values)
+        if self.journal.is_due() and not math.isfinite(self.journal.log()):
+            raise self._diverged(step, self._sick())
+        yield Step(self.now.step, epoch, values)
+
+    def _validate(self, epoch: int, positions: Tensor) -> Validated:
+        """Score the end of an epoch, keep the best weights, and decide whether to go on."""
+        examples = Subset(self.data.pool, positions.to(self.where))
+        with device.forked_random(self.where):
+            outcome = self.task.score(self.learner.network, examples, self.data.facts)
+        scores = {m.name: m.compute(outcome) for m in self.task.metrics if not m.costly}
+        best = not self.now.best_scores or self._is_better(scores)
+        if best:
+            self.now.best_epoch, self.now.best_scores = epoch, scores
+            self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
+        train_loss = self.journal.end_epoch(self.now.step, epoch, scores)
+        patience = self.recipe.fit.patience
+        if self.now.step >= self.num_steps:
+            self.now.ended = "all epochs done"
+        elif patience is not None and epoch - self.now.best_epoch >= patience:
+            self.now.ended = f"no better validation score for {patience} epochs"
+        return Validated(self.now.step, epoch, scores, train_loss, best)
+
+    def _is_better(self, scores: Scores) -> bool:
+        first = self.task.metrics[0]
+        new, old = scores[first.name], self.now.best_scores[first.name]
+        if math.isnan(old):
+            return True
+        return new >= old if first.better == "higher" else new <= old
+
+    def _weights(self) -> dict[str, Tensor]:
+        return dict(self.learner.network.state_dict())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "now": asdict(self.now),
+            "best": self.best,
+            "journal": self.journal.state_dict(),
+            "parts": {name: part.state_dict() for name, part in self.learner.parts.items()},
+            "random": device.random_state(self.where),
+        }
+
+    def _diverged(self, step: int, where: str) -> UserError:
+        batch = step % self.steps_per_epoch + 1
+        return UserError(
+            f"The loss became NaN or infinite at step {step + 1} (epoch "
+            f"{step // self.steps_per_epoch + 1}, batch {batch} of {self.steps_per_epoch}): first "
+            f"not finite is {where}. Try a smaller --fit.lr (`glassnet lr` draws a range), or "
+            f"--fit.clip 1. The last checkpoint and the best weights are kept in {self.run.path}."
+        )
+
+    def _sick(self) -> str:
+        named = self.learner.network.named_parameters()
+        sick = [name for name, weights in named if not weights.isfinite().all()]
+        return f"the weights {sick[0]}" if sick else "the loss alone"
+
+
+def shuffled(positions: Tensor, seed: int, epoch: int) -> Tensor:
+    """Shuffle; a pure function of seed and epoch, so that any step can be gone back to."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return positions[torch.randperm(len(positions), generator=generator)]
+
+
+class SaveClock:
+    """When to save: as often as costs at most a twentieth of the time, and every few minutes."""
+
+    def __init__(self, longest: float) -> None:
+        self.longest, self.cost, self.last = longest, 0.0, time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+        wait = min(self.longest, max(1.0, 20 * self.cost))
+        return time.monotonic() - self.last > wait
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Measure what saving costs."""
+        began = time.monotonic()
+        yield
+        self.last = time.monotonic()
+        self.cost = self.last - began
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn the first SIGINT or SIGTERM into an event; the second interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals reach the main thread only
+        return
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _: Any) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Assembly(Generic[R, B]):
+    """All that a training is made of, on its device."""
+
+    recipe: R
+    """Every knob is set."""
+    data: Data[B]
+    learner: Learner[B]
+    where: torch.device
+
+
+def assemble(
+    task: Task[R, B], recipe: R, source: Source[B] | None, stack: ExitStack
+) -> Assembly[R, B]:
+    """Open the data, build network and learner; ``stack`` undoes what concerns the process."""
+    where = device.choose(recipe.fit.device)
+    device.check_precision(recipe.fit, where)
+    data = divide(source or task.source(recipe), recipe.split)
+    recipe = task.fill(recipe, len(data.positions(0)[0]))
+    data = replace(data, pool=data.pool.to(where))
+    stack.enter_context(device.deterministic(where))
+    stack.enter_context(device.forked_random(where))
+    torch.manual_seed(recipe.fit.seed)
+    network = device.place(task.network(recipe, data.facts), where)
+    stack.enter_context(device.threads(device.good_threads(recipe.fit, network, where)))
+    return Assembly(recipe, data, task.learner(recipe, network, data), where)
+
+
+def _prepare(
+    task: Task[R, B], recipe: R, run: Run, source: Source[B] | None, stack: ExitStack
+) -> tuple[Training[R, B], list[str]]:
+    """Make everything ready, and go back to the last checkpoint if there is one."""
+    parts = assemble(task, recipe, source, stack)
+    _check_same_data(run, parts.data)
+    _describe(run, parts)
+    training = Training(task, parts, run)
+    warnings = [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
+    warnings += training.restore()
+    run.cut_rows(training.now.step)
+    return training, warnings
+
+
+def _check_same_data(run: Run, data: Data[Any]) -> None:
+    before = run.info.get("fingerprint")
+    if before is not None and before != data.fingerprint:
+        raise UserError(
+            f"The data are not those that {run.path} was trained on (fingerprint "
+            f"{data.fingerprint} instead of {before}). Restore them, or start a new run."
+        )
+
+
+def _describe(run: Run, parts: Assembly[Any, Any]) -> None:
+    """Write down all that later tools need, before the first step."""
+    data = parts.data
+    run.write_text("recipe.yaml", to_yaml(parts.recipe))
+    run.write_json("facts.json", data.facts.model_dump(mode="json"))
+    run.write_tensors("splits.safetensors", vars(data.splits))
+    threads = {"device": str(parts.where), "threads": torch.get_num_threads()}
+    run.write_json("environment.json", {**device.describe(), **threads})
+    problems = [vars(problem) for problem in data.problems]
+    run.update_info(fingerprint=data.fingerprint, status="training", problems=problems)
+
+
+def _train_folds(task: Task[R, B], recipe: R, run: Run, source: Source[B]) -> Iterator[Event]:
+    """Train one network for each fold, in a run folder of its own inside ``run``."""
+    finished = []
+    for fold in range(1, recipe.split.folds + 1):
+        split = recipe.split.model_copy(update={"fold": fold})
+        part = recipe.model_copy(update={"split": split})
+        child = run.child(f"fold-{fold}", to_yaml(part))
+        for event in train(task, part, child, source):
+            yield event
+            if isinstance(event, Finished):
+                finished.append(event)
+        if not child.info["status"] == "finished":
+            return
+    means = {
+        name: sum(f.scores[name] for f in finished) / len(finished) for name in finished[0].scores
+    }
+    first = run.child("fold-1", "")
+    run.write_json("facts.json", first.read_json("facts.json"))
+    run.write_text("recipe.yaml", to_yaml(task.recipe.model_validate(
+        {**read_yaml(first.path / "recipe.yaml"), "split": recipe.split.model_dump()})))
+    fingerprint = first.info["fingerprint"]
+    run.update_info(status="finished", scores=means, fingerprint=fingerprint)
+    seconds = sum(f.seconds for f in finished)
+    yield Finished(run.path, sum(f.step for f in finished), means, "all folds done", seconds)

@@ -1,0 +1,1 @@
+"""One architecture per file, in plain torch; the catalogue lists this folder."""

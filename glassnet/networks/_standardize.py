@@ -1,0 +1,27 @@
+"""The first layer of every image network: bytes in, standardized floats out.
+
+It is part of the network, so that training, prediction and export cannot disagree about it, and
+so that images stay bytes until they are on the device.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Standardize(nn.Module):
+    """(pixels / 255 - mean) / std, per channel, in the memory order that convolutions like."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        # A constant channel has no spread; leave it at zero instead of dividing by it.
+        spread = torch.tensor([s if s > 0 else 1.0 for s in std])
+        self.register_buffer("scale", (1 / (255 * spread)).view(1, -1, 1, 1), persistent=False)
+        shift = (torch.tensor(list(mean)) / spread).view(1, -1, 1, 1)
+        self.register_buffer("shift", shift, persistent=False)
+
+    def forward(self, pixels_BCHW: Tensor) -> Tensor:
+        """Turn uint8 pixels into floats of mean 0 and standard deviation 1."""
+        floats = pixels_BCHW.to(torch.float32, memory_format=torch.channels_last)
+        return floats * self.scale - self.shift

@@ -1,0 +1,367 @@
+"""Recipes: every knob of a training, declared once.
+
+The pydantic models below are the one schema behind YAML files, command-line flags
+(``--fit.lr 0.1``), Python keywords and web forms: a knob's ``Field`` holds its type, range,
+default, unit and help. A task's recipe is a ``Recipe`` with fields of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from glassnet.errors import UserError, nearest
+from glassnet.optimizers import AdamW, OptimizerKnobs
+from glassnet.schedules import OneCycle, ScheduleKnobs
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Knobs(BaseModel):
+    """A group of knobs: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkKnobs(BaseModel):
+    """Which network, and its constructor's arguments (see ``glassnet networks NAME``)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = Field(description="A name from `glassnet networks`, or a Python file of your own.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return dict(self.model_extra or {})
+
+
+class Fit(Knobs):
+    """How the weights are found. The first three are the knobs that everybody looks for."""
+
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Examples per optimizer step, at most. Larger: steadier and faster per example;"
+        " smaller: more steps. Unset: chosen from the number of training examples.",
+    )
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="Learning rate at its peak. The first knob to try: `glassnet lr` draws what "
+        "your data bear. Unset: the task's tested default.",
+    )
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="Passes over the training examples. More: better until the validation loss "
+        "rises. Unset: chosen from the number of training examples.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Seed of weights, order and augmentation. The same seed on the same machine "
+        "gives the same weights, bit for bit.",
+    )
+    optimizer: OptimizerKnobs = Field(
+        AdamW(),
+        description="The rule that turns gradients into steps: sgd, rmsprop, adam, adamw, muon.",
+    )
+    schedule: ScheduleKnobs = Field(
+        OneCycle(),
+        description="How the learning rate changes: constant, step, exponential, cosine, one-cycle;"
+        " each with `warmup`.",
+    )
+    clip: float | None = Field(
+        None, gt=0, description="Largest gradient norm; set to about 1 if the loss jumps."
+    )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="Compute each batch in this many pieces and add their gradients: same batch "
+        "size, less memory.",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Stop after this many epochs without a better validation score. Unset: never.",
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="Which weights the run answers with: those of the best validation epoch, or "
+        "the last. Both are stored.",
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="Arithmetic of forward and backward. bfloat16 is faster on recent hardware at "
+        "a small cost in accuracy; float16 (CUDA only) scales the loss.",
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto (CUDA, then Apple's MPS, then CPU), cpu, cuda, cuda:1, mps.",
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="CPU threads. Unset: one for very small networks, else all cores.",
+    )
+    checkpoint_seconds: float = Field(
+        60.0, gt=0, le=600, description="Longest time between two checkpoints, in seconds."
+    )
+
+    def steps_per_epoch(self, num_examples: int) -> int:
+        """Optimizer steps for one pass; batches differ in size by one example at most."""
+        assert self.batch_size is not None, "fit.batch_size is filled before training"
+        return max(1, math.ceil(num_examples / self.batch_size))
+
+    def num_steps(self, num_examples: int) -> int:
+        """Optimizer steps of the whole training."""
+        assert self.epochs is not None, "fit.epochs is filled before training"
+        return self.epochs * self.steps_per_epoch(num_examples)
+
+
+class Split(Knobs):
+    """How the rows are divided. The test rows are drawn first, and sealed."""
+
+    test: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of all rows that is sealed for the test; ignored if the data bring a "
+        "test part. 0: no test.",
+    )
+    validation: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the remaining rows for validation; ignored if the data bring one.",
+    )
+    mode: Literal["fixed", "redrawn", "kfold"] = Field(
+        "fixed",
+        description="fixed: one validation part. redrawn: another one at each epoch (its scores "
+        "flatter, since its rows were trained on before). kfold: `folds` networks, each validated "
+        "on the part that it did not see.",
+    )
+    folds: int = Field(5, ge=2, description="Number of folds with mode kfold.")
+    fold: int | None = Field(
+        None, ge=1, description="Train only this fold (1 to `folds`). Unset: all of them."
+    )
+    seed: int = Field(
+        0, ge=0, description="Seed of the draw; apart from fit.seed, so that runs share a test."
+    )
+
+    @model_validator(mode="after")
+    def _fold_needs_kfold(self) -> Self:
+        if self.fold is not None and (self.mode != "kfold" or self.fold > self.folds):
+            raise ValueError(
+                f"split.fold={self.fold} contradicts split.mode={self.mode} with "
+                f"split.folds={self.folds}: choose mode kfold and a fold from 1 to folds"
+            )
+        return self
+
+
+class Goal(Knobs):
+    """What a recipe must reach; re-checked by ``glassnet recipes check``."""
+
+    metric: str = Field(description="Name of the metric, as `glassnet evaluate` prints it.")
+    value: float = Field(description="The figure to reach.")
+    split: Literal["validation", "test"] = Field("test", description="On which examples.")
+    minutes: float = Field(description="Within this time on 2 CPU cores.", gt=0)
+
+
+class Recipe(Knobs):
+    """A complete training: data, task and knobs. Tasks add fields of their own."""
+
+    task: str = Field(description="A name from `glassnet tasks`, or a Python file of your own.")
+    data: str = Field(description="A path, or a name from `glassnet datasets`.")
+    network: NetworkKnobs
+    fit: Fit = Fit()
+    split: Split = Split()
+    goal: Goal | None = Field(None, description="What the run must reach, for verified recipes.")
+
+    @model_validator(mode="after")
+    def _early_stopping_needs_unseen_rows(self) -> Self:
+        if self.fit.patience is not None and self.split.mode == "redrawn":
+            raise ValueError(
+                "fit.patience contradicts split.mode=redrawn: redrawn validation rows were "
+                "trained on before, so their score cannot say when to stop; unset one of them"
+            )
+        return self
+
+
+# --- From and to YAML, flags and keywords ---------------------------------------------------------
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested ``changes`` over ``base``.
+
+    A choice (a group with a ``name``, such as the optimizer) may be given by its name alone; when
+    the name changes, the other knobs of the former choice go with it.
+
+    >>> merge({"a": {"name": "sgd", "momentum": 0.9}}, {"a": "adam"})
+    {'a': {'name': 'adam'}}
+    """
+    merged = deepcopy(dict(base))
+    for key, change in changes.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and "name" in old and isinstance(change, str):
+            change = {"name": change}
+        if not (isinstance(old, Mapping) and isinstance(change, Mapping)):
+            merged[key] = deepcopy(change)
+        elif "name" in change and change["name"] != old.get("name"):
+            merged[key] = dict(change)
+        else:
+            merged[key] = merge(old, change)
+    return merged
+
+
+def nested(flat: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Turn ``{"fit.lr": 0.1}`` or the short ``{"lr": 0.1}`` into ``{"fit": {"lr": 0.1}}``.
+
+    A short name stands for the one knob of ``fit`` or of the recipe that is called so.
+    """
+    tree: dict[str, Any] = {}
+    for name, value in sorted(flat.items()):  # 'fit.optimizer' before 'fit.optimizer.momentum'
+        *groups, leaf = _full_name(name, model).split(".")
+        node = tree
+        for group in groups:
+            below = node.setdefault(group, {})
+            node[group] = node = {"name": below} if isinstance(below, str) else below
+        node[leaf] = value
+    return tree
+
+
+def parse_value(text: str) -> Any:
+    """Read a flag's text as YAML reads it; ``100,100`` is a list, ``1e-3`` a number."""
+    try:
+        return float(text) if "e" in text.lower() and text[:1] in "0123456789.-+" else _yaml(text)
+    except ValueError:
+        return text
+
+
+def build(model: type[M], values: Mapping[str, Any], prefix: str = "") -> M:
+    """Validate ``values`` as ``model``; every mistake is a UserError that names the knob."""
+    try:
+        return model.model_validate(merge(_defaults(model), values))
+    except ValidationError as error:
+        mistakes = [_explain(model, item, prefix) for item in error.errors()]
+        raise UserError("\n".join(mistakes)) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a recipe file."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is not a readable YAML file: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold knobs such as `data: photos/`, found {values!r:.60}.")
+    return values
+
+
+def to_yaml(recipe: BaseModel) -> str:
+    """Write a recipe as YAML, in the order of its declaration."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One knob as help texts, forms and reference pages show it."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+def knobs(model: type[BaseModel], prefix: str = "") -> Iterator[Knob]:
+    """List all knobs of a recipe, depth first, in the order of their declaration."""
+    for name, info in model.model_fields.items():
+        path = f"{prefix}{name}"
+        group = _group(info.annotation)
+        if group is None:
+            yield Knob(path, _type_name(info), _default(info), info.description or "")
+        else:
+            yield from knobs(group, f"{path}.")
+
+
+# --- Helpers --------------------------------------------------------------------------------------
+
+
+def _yaml(text: str) -> Any:
+    if "," in text and not text.startswith(("[", "{", "'", '"')):
+        text = f"[{text}]"
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """All default values as plain data, so that a partial group keeps the task's defaults."""
+    found = {}
+    for name, info in model.model_fields.items():
+        default = info.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            found[name] = default.model_dump()
+    return found
+
+
+def _full_name(name: str, model: type[BaseModel]) -> str:
+    if "." in name or name in model.model_fields:
+        return name
+    fits = [knob.name for knob in knobs(model) if knob.name.rsplit(".", 1)[-1] == name]
+    return f"fit.{name}" if f"fit.{name}" in fits or not fits else fits[0]
+
+
+def _group(annotation: Any) -> type[BaseModel] | None:
+    """The model behind an annotation, if it is one group of knobs (not a choice of several)."""
+    options = [a for a in _flatten(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
+    return options[0] if len(options) == 1 and options[0] is not Goal else None
+
+
+def _flatten(annotation: Any) -> list[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _flatten(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [b for a in typing.get_args(annotation) for b in _flatten(a)]
+    return [annotation]
+
+
+def _type_name(info: FieldInfo) -> str:
+    options = [a for a in _flatten(info.annotation) if a is not type(None)]
+    if len(options) == 1 and typing.get_origin(options[0]) is Literal:
+        return " | ".join(map(str, typing.get_args(options[0])))
+    return " | ".join(getattr(a, "__name__", str(a)) for a in options)
+
+
+def _default(info: FieldInfo) -> Any:
+    default = info.get_default(call_default_factory=True)
+    return default.model_dump() if isinstance(default, BaseModel) else default
+
+
+def _explain(model: type[BaseModel], error: Any, prefix: str) -> str:
+    place = [str(part) for part in error["loc"]]
+    name = prefix + ".".join(part for part in place if not part.startswith("function-"))
+    if error["type"] == "extra_forbidden":
+        known = [f"{prefix}{knob.name}" for knob in knobs(model)]
+        leaf = name.rsplit(".", 1)[-1]
+        leaves = [k for k in known if k.rsplit(".", 1)[-1] == leaf]
+        hint = f" Did you mean '{leaves[0]}'?" if leaves else nearest(name, known)
+        return f"Unknown knob '{name}'.{hint} Known: {', '.join(known)}."
+    if error["type"] == "missing":
+        return f"The recipe lacks '{name}'."
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}, found {error['input']!r:.80}." if name else f"{message}."

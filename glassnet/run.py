@@ -1,0 +1,328 @@
+"""The run folder: the only interface between training and everything that comes after it.
+
+::
+
+    run.json             format, versions, status, fingerprint of the data
+    recipe.yaml          every knob, resolved
+    facts.json           how raw inputs become tensors, and outputs answers
+    splits.safetensors   row numbers: train, validation, test (sealed)
+    metrics.jsonl        one row per logged step and per epoch
+    events.out.tfevents… the same for TensorBoard
+    model.safetensors    the kept weights;  last.safetensors  the last ones
+    checkpoint/          what a resume needs
+    test-openings.jsonl  when the sealed test was opened, and what it said
+    report.html          for people
+
+Weights and states are safetensors, all else is JSON or YAML: nothing is ever unpickled. Every file
+appears whole or not at all: it is written beside its place, flushed to disk, and renamed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassnet.errors import UserError
+from glassnet.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from glassnet.task import Splits
+
+FORMAT = 1
+"""Version of the folder's layout; raised when an older glassnet could not read it any more."""
+
+
+class Run:
+    """One run folder. Reads lazily, writes atomically."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, root: str | Path, name: str, recipe_yaml: str, info: Mapping[str, Any]) -> Run:
+        """Make a new folder ``root/name`` (``name-2`` … if taken) with recipe and run.json."""
+        run = cls(_free_folder(Path(root), _slug(name)))
+        run.write_text("recipe.yaml", recipe_yaml)
+        created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        run.write_json(
+            "run.json",
+            {"format": FORMAT, "glassnet": __version__, "created": created, "status": "new", **info},
+        )
+        return run
+
+    def child(self, name: str, recipe_yaml: str) -> Run:
+        """The run of this name inside this one, made if it is not there yet."""
+        child = Run(self.path / name)
+        if not child.exists("run.json"):
+            child.write_text("recipe.yaml", recipe_yaml)
+            child.write_json("run.json", {**self.info, "status": "new"})
+        return child
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open an existing run folder; UserError if it is none, or a newer glassnet's."""
+        run = cls(path)
+        if not run.path.is_dir():
+            raise UserError(f"There is no run folder {path}. `glassnet runs` lists those in runs/.")
+        if not (run.path / "run.json").is_file():
+            raise UserError(f"{path} is no run folder: it holds no run.json.")
+        found = run.info.get("format")
+        if not isinstance(found, int) or found > FORMAT:
+            raise UserError(
+                f"{path} has run format {found}, written by glassnet {run.info.get('glassnet')}; "
+                f"this is glassnet {__version__}, which reads formats up to {FORMAT}. "
+                "Upgrade glassnet to use this run."
+            )
+        return run
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The contents of run.json."""
+        return self.read_json("run.json")
+
+    def update_info(self, **changes: Any) -> None:
+        """Change fields of run.json."""
+        self.write_json("run.json", {**self.info, **changes})
+
+    def exists(self, name: str) -> bool:
+        """Whether the folder holds this file."""
+        return (self.path / name).exists()
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one JSON object."""
+        try:
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path / name} is missing: the run has not come that far, or was copied "
+                f"incompletely. `glassnet resume {self.path}` continues it."
+            ) from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise UserError(f"{self.path / name} is damaged: {error}") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{self.path / name} is damaged: expected a JSON object.")
+        return value
+
+    def rows(self, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+        """Read a file of JSON lines; a last line cut short by a crash is passed over."""
+        path = self.path / name
+        rows = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            with suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+        return rows
+
+    def splits(self) -> Splits:
+        """The row numbers of train, validation and test."""
+        from glassnet.task import Splits
+
+        tensors, _ = self.read_tensors("splits.safetensors")
+        return Splits(**tensors)
+
+    def folds(self) -> list[Run]:
+        """The runs of a k-fold run, in order; empty for an ordinary run."""
+        folders = sorted(self.path.glob("fold-*"), key=lambda p: int(p.name.split("-")[1]))
+        return [Run(folder) for folder in folders]
+
+    def read_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Read tensors and JSON facts from a safetensors file, and check that they are unchanged."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing; `glassnet resume {self.path}` continues the run.")
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path} is damaged: {error}. {_RESTORE}") from None
+        extra = metadata.get("json", "{}")
+        if metadata.get("sha256") != _digest(tensors, extra):
+            raise UserError(
+                f"{path} is damaged: its contents do not match the checksum that was stored with "
+                f"them. {_RESTORE}"
+            )
+        return tensors, json.loads(extra)
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def write_tensors(
+        self, name: str, tensors: Mapping[str, Tensor], extra: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write tensors and JSON facts as one safetensors file with a checksum."""
+        from safetensors.torch import save
+
+        # Views of one buffer, or memory in another order, are refused by safetensors: copy them.
+        plain = {k: t.detach().to("cpu", copy=True).contiguous() for k, t in tensors.items()}
+        text = json.dumps(extra or {})
+        metadata = {"json": text, "sha256": _digest(plain, text)}
+        return self.write_bytes(name, save(plain, metadata))
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
+        """Write one JSON object."""
+        text = json.dumps(_strict(value), indent=1, ensure_ascii=False, allow_nan=False)
+        return self.write_text(name, text + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file."""
+        return self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write a file that appears whole or not at all, even if the power fails."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(beside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except OSError as error:
+            with suppress(OSError):
+                beside.unlink()
+            raise _cannot_write(self, path, error) from error
+        return path
+
+    def append(self, name: str, *rows: Mapping[str, Any]) -> None:
+        """Add rows to a file of JSON lines."""
+        text = "".join(json.dumps(_strict(row), ensure_ascii=False) + "\n" for row in rows)
+        try:
+            with open(self.path / name, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise _cannot_write(self, self.path / name, error) from error
+
+    def cut_rows(self, step: int) -> None:
+        """Drop the metrics after ``step``: a resumed training writes them again."""
+        kept = [row for row in self.rows() if row["step"] <= step]
+        self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training this run; the system frees a dead one's lock."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.path} is being trained by another process.") from None
+        except OSError as error:
+            raise _cannot_write(self, self.path / ".lock", error) from error
+        with lock:
+            yield
+
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def save_checkpoint(self, step: int, state: Any) -> Path:
+        """Store any nesting of dicts, lists, numbers, strings and tensors; keep one older one."""
+        tensors: dict[str, Tensor] = {}
+        skeleton = _pack(state, "", tensors)
+        path = self.write_tensors(f"checkpoint/step-{step:09d}.safetensors", tensors, skeleton)
+        for old in self._checkpoints()[:-2]:
+            old.unlink()
+        return path
+
+    def load_checkpoint(self) -> tuple[Any, list[str]]:
+        """The newest readable state (or None), and what was wrong with newer ones."""
+        damages = []
+        for path in reversed(self._checkpoints()):
+            try:
+                tensors, skeleton = self.read_tensors(f"checkpoint/{path.name}")
+                return _unpack(skeleton, tensors), damages
+            except UserError as error:
+                damages.append(str(error))
+        return None, damages
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted((self.path / "checkpoint").glob("step-*.safetensors"))
+
+
+_RESTORE = "Restore it from a copy, or train again."
+
+
+def _cannot_write(run: Run, path: Path, error: OSError) -> UserError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(
+            f"The disk is full: {path} could not be written. Nothing that was stored before is "
+            f"lost; free some room, then `glassnet resume {run.path}`."
+        )
+    return UserError(f"{path} could not be written: {error.strerror}. Is the folder writable?")
+
+
+def _free_folder(root: Path, name: str) -> Path:
+    """Make a folder that no other process made; ``mkdir`` is the arbiter."""
+    for number in range(1, 10_000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"{path} could not be made: {error.strerror}.") from error
+    raise UserError(f"{root} holds 10,000 runs called {name}; choose another name by --name.")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "run"
+
+
+def _strict(value: Any) -> Any:
+    """NaN and infinity are no JSON; they become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _strict(item) for key, item in value.items()}
+    return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _digest(tensors: Mapping[str, Tensor], extra: str) -> str:
+    from torch import uint8
+
+    digest = hashlib.sha256(extra.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(uint8).numpy())
+    return digest.hexdigest()
+
+
+def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+    """Replace each tensor by a reference ``{"tensor": name}`` and collect it."""
+    if hasattr(value, "detach"):
+        tensors[place or "value"] = value
+        return {"tensor": place or "value"}
+    if isinstance(value, Mapping):
+        return {"dict": [[k, _pack(v, f"{place}/{k}", tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_pack(v, f"{place}/{i}", tensors) for i, v in enumerate(value)]}
+    return {"value": value}
+
+
+def _unpack(skeleton: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
+    ((kind, content),) = skeleton.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {k: _unpack(v, tensors) for k, v in content}
+    return [_unpack(v, tensors) for v in content] if kind == "list" else content

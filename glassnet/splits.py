@@ -1,0 +1,125 @@
+"""Which rows are trained on, validated on, and sealed for the test.
+
+The test rows are drawn (or taken, if the data bring a test part) before anything else; what
+``divide`` returns holds their numbers but no way to their contents.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from glassnet.errors import UserError
+from glassnet.task import B, Data, Source, Splits
+
+if TYPE_CHECKING:
+    from glassnet.recipe import Split
+
+
+def divide(source: Source[B], knobs: Split) -> Data[B]:
+    """Draw the splits, learn the facts from the training rows, encode all but the test rows."""
+    splits = draw(source, knobs)
+    if not len(splits.train):
+        raise UserError(
+            f"No row is left to train on: {len(source)} rows, of which "
+            f"{len(splits.test)} for the test and {len(splits.validation)} for validation."
+        )
+    redrawn = knobs.mode == "redrawn"
+    pool_rows = torch.cat([splits.train, splits.validation])
+    # Networks of several folds, or of redrawn rows, must agree on classes and scales.
+    facts = source.facts(splits.train if knobs.mode == "fixed" else pool_rows)
+    pool = source.examples(pool_rows, facts)
+    is_validation = torch.isin(pool.rows, splits.validation)
+    fixed = (~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
+
+    def positions(epoch: int) -> tuple[Tensor, Tensor]:
+        if not redrawn:
+            return fixed
+        strata = _take(source.strata, pool.rows)
+        held = _draw(len(pool), len(is_validation.nonzero()), strata, knobs.seed + 1 + epoch)
+        return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+    return Data(
+        pool=pool,
+        positions=positions,
+        facts=facts,
+        splits=splits,
+        fingerprint=source.fingerprint,
+        problems=source.problems,
+    )
+
+
+def draw(source: Source[Any], knobs: Split) -> Splits:
+    """Draw the test rows, then the validation rows; a pure function of source and knobs."""
+    strata, num_rows = source.strata, len(source)
+    test = _given(source.parts, "test")
+    if test is None:
+        test = _draw(num_rows, round(knobs.test * num_rows), strata, knobs.seed)
+    rest = (~test).nonzero().flatten()
+    if knobs.mode == "kfold":
+        return _fold(rest, test, strata, knobs)
+    given = _given(source.parts, "validation")
+    if given is None:
+        wanted = max(1, round(knobs.validation * len(rest))) if len(rest) > 1 else 0
+        held = _draw(len(rest), wanted, _take(strata, rest), knobs.seed + 1)
+        train, validation = rest[~held], rest[held]
+    else:
+        train, validation = (~test & ~given).nonzero().flatten(), given.nonzero().flatten()
+    return Splits(train=train, validation=validation, test=test.nonzero().flatten())
+
+
+def _fold(rest: Tensor, test: Tensor, strata: Sequence[Any] | None, knobs: Split) -> Splits:
+    """One of k parts of equal size and like mixture, in turn, is the validation part."""
+    if len(rest) < knobs.folds:
+        raise UserError(f"split.folds={knobs.folds} needs at least as many rows, found {len(rest)}.")
+    order = _stratified_order(len(rest), _take(strata, rest), knobs.seed + 1)
+    fold = torch.empty(len(rest), dtype=torch.int64)
+    fold[order] = torch.arange(len(rest)) % knobs.folds
+    held = fold == (knobs.fold or 1) - 1
+    return Splits(train=rest[~held], validation=rest[held], test=test.nonzero().flatten())
+
+
+def _draw(total: int, wanted: int, strata: Sequence[Any] | None, seed: int) -> Tensor:
+    """Mark ``wanted`` of ``total`` rows, each stratum in its share; a lone row is never taken."""
+    order = _stratified_order(total, strata, seed)
+    held = torch.zeros(total, dtype=torch.bool)
+    if not wanted:
+        return held
+    # Every n-th of an order in which each stratum stands together takes each in its share.
+    takes = (torch.arange(wanted) + 0.5) * (total / wanted)
+    held[order[takes.long()]] = True
+    if strata is not None:
+        lonely = [rows[0] for rows in _groups(strata).values() if len(rows) == 1]
+        held[lonely] = False
+    return held
+
+
+def _stratified_order(total: int, strata: Sequence[Any] | None, seed: int) -> Tensor:
+    """Shuffle the rows within each stratum, and put the strata one after another."""
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(total, generator=generator)
+    if strata is None:
+        return shuffled
+    groups = _groups([strata[i] for i in shuffled.tolist()])
+    return torch.cat([shuffled[rows] for _, rows in sorted(groups.items(), key=lambda g: str(g[0]))])
+
+
+def _groups(strata: Sequence[Any]) -> dict[Any, list[int]]:
+    groups = defaultdict(list)
+    for row, label in enumerate(strata):
+        groups[label].append(row)
+    return groups
+
+
+def _take(strata: Sequence[Any] | None, rows: Tensor) -> Sequence[Any] | None:
+    return None if strata is None else [strata[row] for row in rows.tolist()]
+
+
+def _given(parts: Sequence[str] | None, part: str) -> Tensor | None:
+    if parts is None or part not in parts:
+        return None
+    return torch.tensor([p == part for p in parts])

@@ -1,0 +1,337 @@
+"""The vocabulary of glassnet: what a task is made of, and the events that a training yields.
+
+A task is a value: a frozen dataclass of functions at the end of one file in ``tasks/``. Nothing
+here knows any particular task; the loop, the run folder and every tool that comes after training
+speak these words only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from glassnet.figures import Figure
+    from glassnet.recipe import Recipe
+
+R = TypeVar("R", bound="Recipe")
+B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
+B_contra = TypeVar("B_contra", contravariant=True)
+
+Scores = dict[str, float]
+
+
+# --- Data -----------------------------------------------------------------------------------------
+
+
+class Facts(BaseModel):
+    """All that turns one raw input into a tensor and one output into an answer; ``facts.json``.
+
+    Learned from the training rows only. A network is built from facts, never from the data set:
+    that is what makes prediction possible without the data, on another machine, years later.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one item of the data, and what was or can be done about it."""
+
+    where: str
+    what: str
+    remedy: str
+
+
+class Examples(Protocol[B_co]):
+    """Encoded examples in memory; a batch is a slice by an index tensor."""
+
+    @property
+    def rows(self) -> Tensor:
+        """The row of the source that each example came from; int64, shape (N,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, /) -> B_co:
+        """Return the examples at the positions ``index`` (int64, shape (B,), on the same device)."""
+        ...
+
+    def to(self, device: Any, /) -> Examples[B_co]:
+        """Return the same examples on ``device``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs and targets of supervised learning; the first axis of both is the example."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+class Source(Protocol[B_co]):
+    """A data set of which nothing has been learned yet: rows, labels, and nothing else."""
+
+    fingerprint: str
+    """Changes when the data change; a run refuses to be measured on other data than its own."""
+    problems: list[Problem]
+    """What was wrong with single items, and was left out or mended; grows while rows are encoded."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def strata(self) -> Sequence[Any] | None:
+        """One label per row for stratified splits, or None."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[str] | None:
+        """'train', 'validation' or 'test' per row if the data bring their own split, or None."""
+        ...
+
+    def name(self, row: int, /) -> str:
+        """How a person finds the row: a file's path, or 'row 17'."""
+        ...
+
+    def facts(self, rows: Tensor, /) -> Any:
+        """Learn the facts from these rows and from no other row."""
+        ...
+
+    def examples(self, rows: Tensor, facts: Any, /) -> Examples[B_co]:
+        """Encode these rows; one that cannot be read is reported in ``problems`` and left out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a cheap look at the data found, before any task is chosen."""
+
+    kind: str
+    """'images', 'table', …: the reader in ``data/`` that understands it."""
+    path: Path
+    summary: Sequence[tuple[str, str]]
+    """Label and value, for people."""
+    problems: Sequence[Problem] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What a task needs to say whether it fits, such as the type of the target column."""
+
+
+@dataclass(frozen=True)
+class Subset(Generic[B]):
+    """Some of the examples, as examples."""
+
+    whole: Examples[B]
+    positions: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """The rows of the source."""
+        return self.whole.rows[self.positions]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def batch(self, index: Tensor, /) -> B:
+        """Return the examples at ``index``."""
+        return self.whole.batch(self.positions[index])
+
+    def to(self, device: Any, /) -> Subset[B]:
+        """Return the same examples on ``device``."""
+        return Subset(self.whole.to(device), self.positions.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Row numbers of the source (int64). Training code never receives the rows of ``test``."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+
+@dataclass(frozen=True)
+class Data(Generic[B]):
+    """What training receives: encoded examples, and no way to the test rows."""
+
+    pool: Examples[B]
+    """The training and the validation examples."""
+    positions: Callable[[int], tuple[Tensor, Tensor]]
+    """epoch -> the positions in ``pool`` to train on and to validate on."""
+    facts: Any
+    splits: Splits
+    fingerprint: str
+    problems: Sequence[Problem] = ()
+
+
+# --- Learning -------------------------------------------------------------------------------------
+
+
+class Stateful(Protocol):
+    """Anything that can be put into a checkpoint; ``nn.Module`` already is."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> Any: ...
+
+
+class Learner(Protocol[B_contra]):
+    """One batch -> one change of the weights."""
+
+    parts: Mapping[str, Stateful]
+    """Everything that a resume needs."""
+    network: nn.Module
+    """What is scored and kept: the trained network, or the average of its weights."""
+
+    def update(self, batch: B_contra, step: int, /) -> Mapping[str, Tensor | float]:
+        """Learn from one batch; return 'loss' and whatever else is worth a curve.
+
+        Tensors are detached, and not yet read from the device.
+        """
+        ...
+
+    def shrink(self) -> str:
+        """Make do with less memory for the same update, and say how."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a network answered, example by example: the ground of every figure about its quality."""
+
+    outputs: Tensor
+    """Raw outputs, first axis the example."""
+    targets: Tensor
+
+    def __getitem__(self, index: Any) -> Outcome:
+        return Outcome(self.outputs[index], self.targets[index])
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of quality, computed from an ``Outcome``."""
+
+    name: str
+    compute: Callable[[Outcome], float]
+    better: str = "higher"
+    """'higher' or 'lower'."""
+    costly: bool = False
+    """True if it is left out at the end of each epoch, and computed by ``evaluate`` only."""
+    proportion: bool = False
+    """True for a share of examples: its interval is Wilson's, else a bootstrap's."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one raw input, in the user's own terms."""
+
+    input: str
+    answer: Any
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Review(Generic[B]):
+    """All that a view may look at: the answers to some examples, and the examples themselves."""
+
+    outcome: Outcome
+    examples: Examples[B]
+    facts: Any
+    name: Callable[[int], str]
+    """position in ``examples`` -> how a person finds that example."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Generic[R, B]):
+    """One kind of problem, as a value. See ``docs/add-a-task.md``."""
+
+    recipe: type[R]
+    """Its knobs."""
+    facts: type[Any]
+    """What ``facts.json`` is read as."""
+    fits: Callable[[Look], str | None]
+    """Why this task fits the data that were found, or None."""
+    source: Callable[[R], Source[B]]
+    """Open the data set."""
+    network: Callable[[R, Any], nn.Module]
+    """Build the network from recipe and facts."""
+    fill: Callable[[R, int], R]
+    """Replace the unset knobs by values that suit this number of training examples."""
+    learner: Callable[[R, nn.Module, Data[B]], Learner[B]]
+    score: Callable[[nn.Module, Examples[B], Any], Outcome]
+    """Network, examples and facts -> the answers, in evaluation mode."""
+    metrics: tuple[Metric, ...]
+    """The first one chooses the best weights."""
+    predict: Callable[[nn.Module, Any, Any], Sequence[Prediction]]
+    """Network, facts and any raw input -> answers."""
+    views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
+    """Figures for the report, in order."""
+
+
+# --- Events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Started:
+    """Training begins, or goes on at ``step``."""
+
+    run: Path
+    step: int
+    num_steps: int
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step is done. ``values`` may still be on the device: read them seldom."""
+
+    step: int
+    epoch: int
+    values: Mapping[str, Tensor | float]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """An epoch ended with these scores on the validation examples."""
+
+    step: int
+    epoch: int
+    scores: Scores
+    train_loss: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on disk."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that the user should know; training goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training is over; ``scores`` are those of the kept weights on the validation examples."""
+
+    run: Path
+    step: int
+    scores: Scores
+    reason: str
+    seconds: float
+
+
+Event = Started | Step | Validated | Saved | Warned | Finished

@@ -1,0 +1,1 @@
+"""One file per kind of problem, each ending in ``TASK = Task(...)``."""

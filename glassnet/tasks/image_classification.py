@@ -1,0 +1,140 @@
+"""Image classification: which of several classes does a picture belong to?
+
+Data: folders named after the classes, with or without train/, val/ and test/ above them; the same
+in .zip, .tar, .tar.gz; idx files, .npz arrays, CIFAR's binary batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from glassnet import learners, metrics, views
+from glassnet.data import augment, images, sources
+from glassnet.data.images import ImageFacts
+from glassnet.network import build_network
+from glassnet.networks._standardize import Standardize
+from glassnet.recipe import Fit, Knobs, NetworkKnobs, Recipe
+from glassnet.task import Batch, Data, Look, Prediction, Task
+
+TOP = 5
+
+
+class Augment(Knobs):
+    """Random changes of the training images that keep their class."""
+
+    shift: float = Field(
+        0.08,
+        ge=0,
+        lt=0.5,
+        description="Largest random shift, as a share of the image's side. 0 where the place "
+        "of things in the image matters.",
+    )
+    flip: bool = Field(
+        False,
+        description="Mirror half of the images left to right. Set it for photographs; never for "
+        "digits, letters or anything that has a left and a right.",
+    )
+
+
+class ImageClassification(Recipe):
+    """The knobs of image classification."""
+
+    network: NetworkKnobs = NetworkKnobs(name="convnet")
+    fit: Fit = Fit()
+    augment: Augment = Augment()
+    size: int | None = Field(
+        None,
+        ge=1,
+        le=2048,
+        description="Shorter side, in pixels, that all images are given. Unset: their own size "
+        "if it is one and small, else the median, 128 at most. Time grows with its square.",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of each label that is spread over all classes; about 0.1 against "
+        "overconfidence and wrong labels.",
+    )
+
+
+def fits(look: Look) -> str | None:
+    """Images in class folders are to be classified."""
+    return "images with a class each" if look.kind == "images" else None
+
+
+def source(recipe: ImageClassification) -> images.ImageSource:
+    """Open the images."""
+    return images.open_images(sources.locate(recipe.data), size=recipe.size)
+
+
+def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
+    """The chosen network, behind the layer that turns bytes into standardized floats."""
+    input_shape = (facts.channels, facts.height, facts.width)
+    chosen = build_network(recipe.network, input_shape, len(facts.classes))
+    return nn.Sequential(Standardize(facts.mean, facts.std), chosen)
+
+
+def learner(
+    recipe: ImageClassification, network: nn.Module, data: Data[Batch]
+) -> learners.Supervised:
+    """Cross-entropy on augmented batches."""
+    loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    side = min(data.facts.height, data.facts.width)
+    change = augmentation(recipe.augment, round(recipe.augment.shift * side))
+    num_examples = len(data.positions(0)[0])
+    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change)
+
+
+def augmentation(knobs: Augment, pixels: int) -> Callable[[Tensor], Tensor] | None:
+    """The chosen changes, one after another; None if there are none."""
+    steps: list[Callable[[Tensor], Tensor]] = []
+    if pixels:
+        steps.append(partial(augment.shift, pixels=pixels))
+    if knobs.flip:
+        steps.append(augment.flip)
+
+    def change(batch: Tensor) -> Tensor:
+        for step in steps:
+            batch = step(batch)
+        return batch
+
+    return change if steps else None
+
+
+def predict(network: nn.Module, facts: ImageFacts, raw: Any) -> Sequence[Prediction]:
+    """Name the most probable classes of each image."""
+    names, inputs, problems = images.read_raw(raw, facts)
+    where = next(network.parameters()).device
+    shares = learners.answer(network, inputs.to(where)).softmax(1).cpu()
+    answers = []
+    for name, share in zip(names, shares, strict=True):
+        best = share.argsort(descending=True)[:TOP].tolist()
+        probabilities = {facts.classes[c]: float(share[c]) for c in best}
+        answers.append(Prediction(name, facts.classes[best[0]], {"probabilities": probabilities}))
+    return [*answers, *(Prediction(p.where, None, {"error": p.what}) for p in problems)]
+
+
+TASK = Task(
+    recipe=ImageClassification,
+    facts=ImageFacts,
+    fits=fits,
+    source=source,
+    network=network,
+    fill=learners.fill,
+    learner=learner,
+    score=learners.score,
+    metrics=metrics.CLASSIFICATION,
+    predict=predict,
+    views={
+        "confusion": views.confusion,
+        "classes": views.per_class,
+        "mistakes": views.mistaken_images,
+        "calibration": views.calibration,
+    },
+)

@@ -1,0 +1,96 @@
+"""Table regression: which number belongs to a row of a table?
+
+Data: CSV, TSV or Parquet with a header or without, and the name of the column to predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from glassnet import learners, metrics, views
+from glassnet.data import sources, tables
+from glassnet.data.tables import TableFacts
+from glassnet.network import build_network
+from glassnet.recipe import NetworkKnobs, Recipe
+from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
+
+
+class TableRegression(Recipe):
+    """The knobs of table regression."""
+
+    target: str = Field(description="Name of the column to predict.")
+    network: NetworkKnobs = NetworkKnobs(name="mlp")
+    loss: Literal["squared", "absolute", "huber"] = Field(
+        "squared",
+        description="What is minimized: squared error predicts the mean, absolute error the "
+        "median (outliers count less), huber lies between.",
+    )
+
+
+LOSSES: dict[str, type[nn.Module]] = {
+    "squared": nn.MSELoss,
+    "absolute": nn.L1Loss,
+    "huber": nn.SmoothL1Loss,
+}
+
+
+def fits(look: Look) -> str | None:
+    """A target of numbers is to be predicted as a number."""
+    is_number = look.kind == "table" and look.details.get("target_task") == "regression"
+    return "the target is a number" if is_number else None
+
+
+def source(recipe: TableRegression) -> tables.TableSource:
+    """Open the table."""
+    path = sources.locate(recipe.data)
+    return tables.open_table(path, target=recipe.target, task="regression")
+
+
+def network(recipe: TableRegression, facts: TableFacts) -> nn.Module:
+    """The chosen network, with one output: the target, standardized."""
+    chosen = build_network(recipe.network, (len(facts.features),), 1)
+    return nn.Sequential(chosen, nn.Flatten(0))
+
+
+def learner(recipe: TableRegression, network: nn.Module, data: Data[Batch]) -> learners.Supervised:
+    """The chosen loss, on the standardized target."""
+    loss = LOSSES[recipe.loss]()
+    return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
+
+
+def score(network: nn.Module, examples: Examples[Batch], facts: TableFacts) -> Outcome:
+    """Answer all examples, in the unit of the target."""
+    outcome = learners.score(network, examples)
+    return Outcome(in_unit(outcome.outputs, facts), in_unit(outcome.targets, facts))
+
+
+def in_unit(standardized: Tensor, facts: TableFacts) -> Tensor:
+    """Undo the standardization of the target."""
+    return standardized.double() * facts.target.std + facts.target.mean
+
+
+def predict(network: nn.Module, facts: TableFacts, raw: Any) -> Sequence[Prediction]:
+    """Answer each row with a number in the unit of the target."""
+    names, inputs, _ = tables.read_raw(raw, facts)
+    where = next(network.parameters()).device
+    values = in_unit(learners.answer(network, inputs.to(where)).cpu(), facts)
+    return [Prediction(name, value) for name, value in zip(names, values.tolist(), strict=True)]
+
+
+TASK = Task(
+    recipe=TableRegression,
+    facts=TableFacts,
+    fits=fits,
+    source=source,
+    network=network,
+    fill=learners.fill,
+    learner=learner,
+    score=score,
+    metrics=metrics.REGRESSION,
+    predict=predict,
+    views={"values": views.predicted_and_true, "errors": views.largest_errors},
+)

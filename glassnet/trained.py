@@ -1,0 +1,95 @@
+"""What a run folder holds for those who come after training: recipe, facts and network."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from glassnet import device
+from glassnet.errors import UserError
+from glassnet.recipe import read_yaml
+from glassnet.run import Run
+from glassnet.task import Examples, Source, Task
+
+
+class Trained:
+    """A run to be used; everything is read from its folder when it is first needed."""
+
+    def __init__(self, run: Run, task: Task[Any, Any]) -> None:
+        self.run, self.task = run, task
+
+    @cached_property
+    def recipe(self) -> Any:
+        """Every knob, resolved."""
+        values = read_yaml(self.run.path / "recipe.yaml")
+        try:
+            return self.task.recipe.model_validate(values)
+        except ValidationError as error:
+            raise UserError(f"{self.run.path}/recipe.yaml does not fit its task: {error}") from None
+
+    @cached_property
+    def facts(self) -> Any:
+        """What turns raw inputs into tensors and outputs into answers."""
+        try:
+            return self.task.facts.model_validate(self.run.read_json("facts.json"))
+        except ValidationError as error:
+            raise UserError(f"{self.run.path}/facts.json is damaged: {error}") from None
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network with the kept weights, in evaluation mode, on the best device here."""
+        where = device.choose("auto")
+        if folds := self.run.folds():
+            return Mean([Trained(fold, self.task).network for fold in folds]).eval()
+        network = self.task.network(self.recipe, self.facts)
+        weights, _ = self.run.read_tensors("model.safetensors")
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(
+                f"{self.run.path}/model.safetensors does not fit the network "
+                f"{self.recipe.network.name}: {error}"
+            ) from None
+        return device.place(network, where).eval()
+
+    def source(self, data: str | Path | None = None) -> Source[Any]:
+        """Open the data set of the run again (from ``data`` if it has moved), and check it."""
+        recipe = self.recipe
+        if data is not None:
+            recipe = recipe.model_copy(update={"data": str(data)})
+        try:
+            source: Source[Any] = self.task.source(recipe)
+        except UserError as error:
+            raise UserError(
+                f"{error} (This run was trained on {recipe.data}; if the data have moved, say "
+                "where by --data.)"
+            ) from None
+        expected = self.run.info.get("fingerprint")
+        if expected != source.fingerprint:
+            raise UserError(
+                f"{recipe.data} is not what {self.run.path} was trained on: fingerprint "
+                f"{source.fingerprint}, expected {expected}. Its splits would mean other rows."
+            )
+        return source
+
+    def examples(self, part: str, source: Source[Any]) -> Examples[Any]:
+        """Encode the rows of one part; 'test' is for ``evaluate`` alone, which counts it."""
+        rows: Tensor = getattr(self.run.splits(), part)
+        return source.examples(rows, self.facts).to(next(self.network.parameters()).device)
+
+
+class Mean(nn.Module):
+    """Several networks whose outputs are averaged: the answer of a k-fold run."""
+
+    def __init__(self, members: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The mean of the members' outputs."""
+        return torch.stack([member(inputs) for member in self.members]).mean(0)

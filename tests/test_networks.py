@@ -1,0 +1,255 @@
+"""What every file in ``networks/`` promises, and what the first networks promise besides."""
+
+import ast
+import importlib
+import inspect
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+import glassnet.networks
+
+torch.set_num_threads(1)
+
+FOLDER = Path(glassnet.networks.__file__).parent
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+IMAGE_SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 31, 45), (3, 224, 224)]
+NUM_OUTPUTS = 7
+
+
+def network_class(name: str) -> Any:
+    """Return what the file ends with."""
+    return importlib.import_module(f"glassnet.networks.{name}").NETWORK
+
+
+def build(name: str, input_shape: tuple[int, ...], seed: int = 0, **knobs: Any) -> nn.Module:
+    """Return a network whose first weights follow from the seed."""
+    torch.manual_seed(seed)
+    network = network_class(name)(input_shape, NUM_OUTPUTS, **knobs)
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def num_parameters(network: nn.Module) -> int:
+    """Count the numbers that training changes."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def knobs_of(name: str) -> dict[str, inspect.Parameter]:
+    """Return the keyword-only arguments of the constructor."""
+    parameters = inspect.signature(network_class(name).__init__).parameters
+    return {key: knob for key, knob in parameters.items() if knob.kind is knob.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", IMAGE_SHAPES, ids=str)
+def test_every_parameter_receives_a_gradient(name: str, shape: tuple[int, ...]) -> None:
+    network = build(name, shape)
+    logits = network(torch.randn(3, *shape))
+    assert logits.shape == (3, NUM_OUTPUTS)
+    torch.autograd.backward(nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2])))
+    for parameter_name, parameter in network.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.any(), parameter_name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_loss_is_near_that_of_a_blind_guess(name: str) -> None:
+    network = build(name, (3, 32, 32))
+    loss = nn.functional.cross_entropy(
+        network(torch.randn(64, 3, 32, 32)), torch.arange(64) % NUM_OUTPUTS
+    )
+    assert 0.8 < loss.item() / torch.tensor(float(NUM_OUTPUTS)).log() < 1.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_network(name: str) -> None:
+    inputs = torch.randn(2, 1, 28, 28)
+    first, second = build(name, (1, 28, 28), seed=5), build(name, (1, 28, 28), seed=5)
+    assert torch.equal(first.eval()(inputs), second.eval()(inputs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_judged_alone_not_by_its_neighbours(name: str) -> None:
+    network = build(name, (1, 28, 28)).eval()
+    inputs = torch.randn(5, 1, 28, 28)
+    torch.testing.assert_close(network(inputs)[2:3], network(inputs[2:3]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_survive_a_state_dict(name: str) -> None:
+    old, new = build(name, (1, 8, 8), seed=1), build(name, (1, 8, 8), seed=2)
+    new.load_state_dict(old.state_dict())
+    inputs = torch.randn(2, 1, 8, 8)
+    assert torch.equal(old.eval()(inputs), new.eval()(inputs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_memory_layout_does_not_change_the_answer(name: str) -> None:
+    network = build(name, (3, 32, 32)).eval()
+    inputs = torch.randn(2, 3, 32, 32)
+    expected = network(inputs)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    found = network(inputs.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_knob_has_a_help_text_and_a_valid_default(name: str) -> None:
+    for knob_name, knob in knobs_of(name).items():
+        field = knob.annotation.__metadata__[0]
+        assert field.description.endswith("."), knob_name
+        TypeAdapter(knob.annotation).validate_python(knob.default)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_says_what_it_is_and_when_to_use_it(name: str) -> None:
+    text = (FOLDER / f"{name}.py").read_text()
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring is not None
+    assert docstring.splitlines()[0].endswith(".")
+    for part in ("Paper: ", "How ours differs", "When to use it: "):
+        assert part in docstring
+    assert text.rstrip().splitlines()[-1].startswith("NETWORK = ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_imports_torch_and_little_else(name: str) -> None:
+    allowed = {"torch", "pydantic", "collections", "functools", "itertools", "math", "typing"}
+    for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        else:
+            continue
+        for module in modules:
+            assert module.split(".")[0] in allowed or module.startswith("glassnet.networks")
+
+
+@pytest.mark.parametrize("name", ["lenet", "convnet"])
+def test_an_image_that_is_too_small_is_refused_with_the_least_size(name: str) -> None:
+    with pytest.raises(ValueError, match=r"at least 8×8 pixels, found 4×4"):
+        build(name, (1, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["lenet", "convnet"])
+def test_what_is_not_an_image_is_refused_with_the_expected_axes(name: str) -> None:
+    with pytest.raises(ValueError, match=r"\(channels, height, width\), found \(20,\)"):
+        build(name, (20,))
+
+
+def test_the_perceptron_is_one_linear_layer() -> None:
+    network = build("perceptron", (4, 5))
+    assert num_parameters(network) == 4 * 5 * NUM_OUTPUTS + NUM_OUTPUTS
+    network.load_state_dict(
+        {"linear.weight": torch.ones(NUM_OUTPUTS, 20), "linear.bias": torch.arange(7.0)}
+    )
+    assert torch.equal(network(torch.ones(1, 4, 5)), 20 + torch.arange(7.0)[None])
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (6, 5, 4, 3)])
+def test_an_mlp_has_the_depth_and_the_widths_asked_for(hidden: tuple[int, ...]) -> None:
+    dims = [2 * 3, *hidden, NUM_OUTPUTS]
+    expected = sum((dim_in + 1) * dim_out for dim_in, dim_out in itertools.pairwise(dims))
+    assert num_parameters(build("mlp", (2, 3), hidden=hidden)) == expected
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+def test_a_two_layer_mlp_solves_xor(activation: str, normalization: str) -> None:
+    network = build("mlp", (2,), hidden=(16,), activation=activation, normalization=normalization)
+    inputs = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    targets = torch.tensor([0, 1, 1, 0])
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    for _ in range(150):
+        optimizer.zero_grad()
+        torch.autograd.backward(nn.functional.cross_entropy(network(inputs), targets))
+        optimizer.step()
+    assert torch.equal(network(inputs).argmax(dim=1), targets)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    network = build("mlp", (10,), hidden=(50,), dropout=0.5)
+    inputs = torch.randn(4, 10)
+    assert not torch.equal(network(inputs), network(inputs))
+    network.eval()
+    assert torch.equal(network(inputs), network(inputs))
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 28, 28), (1, 8, 8)], ids=str)
+def test_lenet_has_the_61706_parameters_of_the_text_books(shape: tuple[int, ...]) -> None:
+    lenet = network_class("lenet")
+    assert num_parameters(lenet(shape, 10)) == 61_706
+
+
+def test_lenets_maps_have_the_sides_of_the_papers_figure_2() -> None:
+    network = build("lenet", (1, 28, 28))
+    sides: dict[str, torch.Size] = {}
+
+    def note(name: str, layer: nn.Module) -> None:
+        layer.register_forward_hook(lambda _, __, maps: sides.update({name: maps.shape[1:]}))
+
+    for name in ("C1", "C3", "C5", "F6"):
+        note(name, network.get_submodule(name))
+    network(torch.randn(1, 1, 28, 28))
+    assert sides == {"C1": (6, 28, 28), "C3": (16, 10, 10), "C5": (120,), "F6": (84,)}
+
+
+def test_lenet_sets_small_images_in_the_middle_of_32_by_32() -> None:
+    network = build("lenet", (1, 28, 28)).eval()
+    image = torch.randn(1, 1, 28, 28)
+    framed = torch.zeros(1, 1, 32, 32)
+    framed[:, :, 2:30, 2:30] = image
+    large = build("lenet", (1, 32, 32)).eval()
+    large.load_state_dict(network.state_dict())
+    assert torch.equal(network(image), large(framed))
+
+
+def multiplications(network: nn.Module, inputs: Tensor) -> int:
+    """Count the multiplications of all convolutions for one image."""
+    total = 0
+
+    def count(layer: nn.Module, _: Any, maps: Tensor) -> None:
+        nonlocal total
+        total += maps[0, 0].numel() * layer.get_parameter("weight").numel()
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    network(inputs)
+    return total
+
+
+def test_the_cost_of_the_convnet_stays_bounded_for_large_images() -> None:
+    small, large = (
+        multiplications(build("convnet", (3, side, side)), torch.randn(2, 3, side, side))
+        for side in (32, 224)
+    )
+    assert large < 4 * small  # 49 times the pixels
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((1, 8, 8), 308_074), ((1, 28, 28), 308_074), ((3, 32, 32), 308_650)],
+    ids=str,
+)
+def test_the_convnet_has_the_parameters_that_its_header_says(
+    shape: tuple[int, ...], expected: int
+) -> None:
+    assert num_parameters(network_class("convnet")(shape, 10)) == expected
+    assert f"{expected:,}" in importlib.import_module("glassnet.networks.convnet").__doc__
+
+
+@pytest.mark.parametrize("side", [8, 15, 16, 17, 28, 33, 64, 96, 224])
+def test_the_convnets_stem_halves_an_image_until_it_fits(side: int) -> None:
+    stem = build("convnet", (1, side, side), channels=(4,)).get_submodule("stem")
+    side_after = stem(torch.randn(2, 1, side, side)).shape[-1]
+    assert side_after <= 16
+    assert side <= 16 or side_after > 8

@@ -1,0 +1,115 @@
+// The values of glassnet/figures.py as they arrive in JSON. tests/test_figures.py derives these
+// interfaces from the Python dataclasses and fails, with the text to put here, when they differ.
+
+export interface Series {
+  name: string;
+  x: (number | null)[];
+  y: (number | null)[];
+  low: (number | null)[] | null;
+  high: (number | null)[] | null;
+  dashed: boolean;
+}
+
+export interface Mark {
+  x: number;
+  text: string;
+}
+
+export interface Lines {
+  kind: "lines";
+  title: string;
+  series: Series[];
+  x_label: string;
+  y_label: string;
+  x_log: boolean;
+  y_log: boolean;
+  mode: "lines" | "points";
+  diagonal: boolean;
+  marks: Mark[];
+  note: string;
+}
+
+export interface Grid {
+  kind: "grid";
+  title: string;
+  values: (number | null)[][];
+  row_labels: string[];
+  column_labels: string[];
+  row_title: string;
+  column_title: string;
+  format: string;
+  normalize: "rows" | null;
+  note: string;
+}
+
+export interface Picture {
+  source: string;
+  caption: string;
+  note: string;
+}
+
+export interface Images {
+  kind: "images";
+  title: string;
+  items: Picture[];
+  pixelated: boolean;
+  note: string;
+}
+
+export interface Table {
+  kind: "table";
+  title: string;
+  columns: string[];
+  rows: (string | number | null)[][];
+  note: string;
+}
+
+export interface Bar {
+  label: string;
+  value: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export interface Bars {
+  kind: "bars";
+  title: string;
+  items: Bar[];
+  x_label: string;
+  note: string;
+}
+
+export interface Fact {
+  label: string;
+  value: string | number | null;
+  note: string;
+}
+
+export interface Facts {
+  kind: "facts";
+  items: Fact[];
+  headline: boolean;
+}
+
+export interface Code {
+  kind: "code";
+  text: string;
+  language: string;
+}
+
+export interface Section {
+  title: string;
+  text: string;
+  blocks: Block[];
+}
+
+export interface Document {
+  kind: "document";
+  title: string;
+  subtitle: string;
+  sections: Section[];
+}
+
+export type Figure = Lines | Grid | Images | Table | Bars;
+export type Block = Figure | Facts | Code;
+export type Cell = string | number | null;
