@@ -39,7 +39,9 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
         values["data"] = flags["data"]
     name = flags.get("task") or values.get("task") or fitting_task(values["data"], flags)
     chosen = task(str(name))
-    hints = {k: v for k, v in sources.hints(values["data"]).items() if k in _fields(chosen)}
+    entry = sources.named(values["data"])
+    known = {"target": entry.target} if entry and entry.target else {}
+    hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
     return chosen, build(chosen.recipe, {**values, "data": _absolute(values["data"])})
@@ -52,9 +54,8 @@ def fitting_task(data: str, flags: Mapping[str, Any]) -> str:
     if len(fitting) == 1:
         return next(iter(fitting))
     if not fitting:
-        wanted = look.details.get("wanted", "")
         raise UserError(
-            f"No task fits {data} ({look.kind}). {wanted} `glassnet tasks` lists them all; "
+            f"No task fits {data} ({look.kind}). {wanted(look)}`glassnet tasks` lists them all; "
             "`glassnet inspect` shows what was found."
         )
     reasons = "; ".join(f"{name}: {why}" for name, why in fitting.items())
@@ -67,8 +68,12 @@ def tasks_for(look: Look) -> dict[str, str]:
     return {name: why for name, why in reasons.items() if why is not None}
 
 
-def _fields(chosen: Task[Any, Any]) -> set[str]:
-    return set(chosen.recipe.model_fields)
+def wanted(look: Look) -> str:
+    """What a person has to add so that a task fits."""
+    if look.kind != "table" or "target" in look.details:
+        return ""
+    columns = ", ".join(column["name"] for column in look.details["columns"])
+    return f"Name the column to predict by --target; the columns are: {columns}. "
 
 
 def _values(reference: str) -> dict[str, Any]:

@@ -40,9 +40,7 @@ def _versions() -> Row:
 def _machine() -> Row:
     about = device.describe()
     accelerator = about["accelerator"] or "no accelerator"
-    return Row(
-        "device", f"{device.choose('auto')}; {about['cores']} cores; {accelerator}", True
-    )
+    return Row("device", f"{device.choose('auto')}; {about['cores']} cores; {accelerator}", True)
 
 
 def _disk() -> Row:

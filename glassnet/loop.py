@@ -44,6 +44,7 @@ from glassnet.task import (
     Warned,
 )
 
+
 def train(
     task: Task[R, B], recipe: R, run: Run, source: Source[B] | None = None
 ) -> Iterator[Event]:
@@ -68,7 +69,11 @@ def train(
         yield Started(run.path, now.step, training.num_steps, training.steps_per_epoch)
         yield from training.go(stop)
         yield Finished(
-            run.path, now.step, now.best_scores, now.ended or "interrupted", time.monotonic() - began
+            run.path,
+            now.step,
+            now.best_scores,
+            now.ended or "interrupted",
+            time.monotonic() - began,
         )
 
 
@@ -347,8 +352,14 @@ def _train_folds(task: Task[R, B], recipe: R, run: Run, source: Source[B]) -> It
     }
     first = run.child("fold-1", "")
     run.write_json("facts.json", first.read_json("facts.json"))
-    run.write_text("recipe.yaml", to_yaml(task.recipe.model_validate(
-        {**read_yaml(first.path / "recipe.yaml"), "split": recipe.split.model_dump()})))
+    run.write_text(
+        "recipe.yaml",
+        to_yaml(
+            task.recipe.model_validate(
+                {**read_yaml(first.path / "recipe.yaml"), "split": recipe.split.model_dump()}
+            )
+        ),
+    )
     fingerprint = first.info["fingerprint"]
     run.update_info(status="finished", scores=means, fingerprint=fingerprint)
     seconds = sum(f.seconds for f in finished)

@@ -14,9 +14,7 @@ from glassnet.errors import UserError
 from glassnet.recipe import NetworkKnobs, build
 
 
-def build_network(
-    knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int
-) -> nn.Module:
+def build_network(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
     """Build the network that a recipe names, for inputs of this shape (without the batch)."""
     constructor = find(knobs.name)
     options = build(schema(constructor), knobs.options, "network.")

@@ -57,7 +57,13 @@ class Run:
         created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         run.write_json(
             "run.json",
-            {"format": FORMAT, "glassnet": __version__, "created": created, "status": "new", **info},
+            {
+                "format": FORMAT,
+                "glassnet": __version__,
+                "created": created,
+                "status": "new",
+                **info,
+            },
         )
         return run
 

@@ -75,7 +75,9 @@ def draw(source: Source[Any], knobs: Split) -> Splits:
 def _fold(rest: Tensor, test: Tensor, strata: Sequence[Any] | None, knobs: Split) -> Splits:
     """One of k parts of equal size and like mixture, in turn, is the validation part."""
     if len(rest) < knobs.folds:
-        raise UserError(f"split.folds={knobs.folds} needs at least as many rows, found {len(rest)}.")
+        raise UserError(
+            f"split.folds={knobs.folds} needs at least as many rows, found {len(rest)}."
+        )
     order = _stratified_order(len(rest), _take(strata, rest), knobs.seed + 1)
     fold = torch.empty(len(rest), dtype=torch.int64)
     fold[order] = torch.arange(len(rest)) % knobs.folds
@@ -105,7 +107,9 @@ def _stratified_order(total: int, strata: Sequence[Any] | None, seed: int) -> Te
     if strata is None:
         return shuffled
     groups = _groups([strata[i] for i in shuffled.tolist()])
-    return torch.cat([shuffled[rows] for _, rows in sorted(groups.items(), key=lambda g: str(g[0]))])
+    return torch.cat(
+        [shuffled[rows] for _, rows in sorted(groups.items(), key=lambda g: str(g[0]))]
+    )
 
 
 def _groups(strata: Sequence[Any]) -> dict[Any, list[int]]:

@@ -46,7 +46,8 @@ from glassnet.figures import (
 WEB = Path(__file__).parent.parent / "web" / "src"
 HOSTILE = [
     "</script><script>window.hacked=1</script>",
-    "<!--<script>",
+    "</script x",
+    "<!--<script x",
     "<img src=x onerror=window.hacked=1>",
     "]]>&lt;&amp;'\"`${1}",
     "name\u2028with\u2029separators\u202e",
@@ -166,6 +167,7 @@ def test_no_text_can_leave_the_data_element(text: str) -> None:
     written = page(hostile).encode("utf-8").decode("utf-8")
     parsed, plain = Page(written), Page(page(document()))
     assert parsed.tags == plain.tags
+    assert not set("<>&") & set(parsed.scripts[0])
     assert from_json(json.loads(parsed.scripts[0])) == hostile
 
 

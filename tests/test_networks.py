@@ -244,7 +244,7 @@ def test_the_convnet_has_the_parameters_that_its_header_says(
     shape: tuple[int, ...], expected: int
 ) -> None:
     assert num_parameters(network_class("convnet")(shape, 10)) == expected
-    assert f"{expected:,}" in importlib.import_module("glassnet.networks.convnet").__doc__
+    assert f"{expected:,}" in (FOLDER / "convnet.py").read_text()
 
 
 @pytest.mark.parametrize("side", [8, 15, 16, 17, 28, 33, 64, 96, 224])

@@ -124,7 +124,7 @@ def test_empty_and_single_values_are_drawn(show: Any) -> None:
     assert "NaN" not in tab.content().split("</script>")[-1]
 
 
-@pytest.mark.parametrize("text", HOSTILE[:4])
+@pytest.mark.parametrize("text", HOSTILE[:5])
 def test_hostile_names_are_shown_as_text(show: Any, text: str) -> None:
     tab = show(
         Document(

@@ -19,7 +19,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse what was typed."""
-        raise UserError(f"{message[:1].upper()}{message[1:]}. `{self.prog} --help` shows what fits.")
+        raise UserError(
+            f"{message[:1].upper()}{message[1:]}. `{self.prog} --help` shows what fits."
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

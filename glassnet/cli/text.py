@@ -68,8 +68,9 @@ def look(found: Any, fitting: dict[str, str], data: str) -> str:
     for name, why in fitting.items():
         parts.append(f"fits {name}: {why}\n  glassnet train {data}")
     if not fitting:
-        wanted = found.details.get("wanted", "")
-        parts.append(f"No task fits yet. {wanted}".rstrip())
+        from glassnet.catalog import wanted
+
+        parts.append(f"No task fits yet. {wanted(found)}".rstrip())
     return "\n\n".join(parts)
 
 
@@ -166,5 +167,11 @@ def _csv_rows(found: Sequence[Any]) -> Iterable[list[Any]]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 10 else f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+        return (
+            f"{value:.4f}"
+            if abs(value) < 10
+            else f"{value:,.5g}"
+            if abs(value) < 1e5
+            else f"{value:,.0f}"
+        )
     return "" if value is None else str(value)

@@ -194,9 +194,7 @@ def check(options: Options) -> int:
     return 0 if all(row.good for row in rows) else 1
 
 
-def _entries(
-    options: Options, folder: str, more: Callable[[str], str], suffix: str = ".py"
-) -> int:
+def _entries(options: Options, folder: str, more: Callable[[str], str], suffix: str = ".py") -> int:
     from glassnet import listing
     from glassnet.cli.text import table
 

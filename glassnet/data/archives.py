@@ -224,8 +224,8 @@ def _unpacked(path: Path) -> IO[bytes]:
 
 def _opener(magic: bytes) -> Callable[[Path], IO[bytes]] | None:
     openers: dict[bytes, Callable[[Path], IO[bytes]]] = {
-        b"\x1f\x8b": gzip.open,  # type: ignore[dict-item]  # in its default mode it reads bytes
-        b"BZh": bz2.open,  # type: ignore[dict-item]
-        b"\xfd7zXZ": lzma.open,  # type: ignore[dict-item]
+        b"\x1f\x8b": gzip.open,
+        b"BZh": bz2.open,
+        b"\xfd7zXZ": lzma.open,
     }
     return next((opener for start, opener in openers.items() if magic.startswith(start)), None)

@@ -90,16 +90,12 @@ def describe(name: str) -> DataSet:
     """Read the entry of one data set."""
     path = listing.file("datasets", name, ".yaml")
     entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    items = tuple(
-        Item(**{**item, "urls": tuple(item["urls"])}) for item in entry.pop("files", [])
-    )
+    items = tuple(Item(**{**item, "urls": tuple(item["urls"])}) for item in entry.pop("files", []))
     lists = {key: tuple(entry.pop(key, ())) for key in ("classes", "columns")}
     return DataSet(name=name, files=items, **lists, **entry)
 
 
-def fetch(
-    name: str, *, mirror: str | None = None, progress: Progress | None = None
-) -> Path:
+def fetch(name: str, *, mirror: str | None = None, progress: Progress | None = None) -> Path:
     """Return the path to a data set, bringing it to the cache if it is not there.
 
     ``mirror`` is a folder or an http address, by default the environment's ``GLASSNET_DATA``.

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -31,16 +30,16 @@ from glassnet.data.archives import Files, is_archive, open_files
 from glassnet.data.examples import TensorExamples
 from glassnet.data.layouts import ArrayStore, Layout
 from glassnet.data.pixels import Geometry, Shape, Unreadable
+from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
 from glassnet.task import Facts, Problem
 
 KEPT_SIZE = 128
 """The longest side, in pixels, that is kept as it is, and the cap of the default size."""
-CHUNK = 256
-"""Images per report of progress."""
 
 Progress = Callable[[int, int], None]
 Array = NDArray[Any]
+Y = TypeVar("Y")
 
 
 class ImageFacts(Facts):
@@ -124,6 +123,7 @@ class ImageSource:
         self.fingerprint = layout.digest()
         self._shapes: dict[int, Shape] = {}
         self._failed: set[int] = set()
+        self._animated: dict[int, int] = {}
         self._decoded: _Decoded | None = None
 
     def __len__(self) -> int:
@@ -149,7 +149,7 @@ class ImageSource:
         if not numbers:
             raise UserError(f"{self.path}: no image is left to learn from.")
         geometry = self._geometry(numbers)
-        whites = layouts.whites(self.layout.store, iter(numbers))
+        whites = layouts.whites(self.layout.store, rows.numpy())
         decoded = self._read(numbers, geometry, whites)
         self._refuse_empty_classes(numbers)
         mean, std = _mean_and_std(decoded.take(numbers)[1])
@@ -165,28 +165,23 @@ class ImageSource:
         targets = torch.from_numpy(self.layout.labels[kept.numpy()].copy())
         return TensorExamples(kept, inputs, targets)
 
-    def look_at_shapes(self, rows: Sequence[int]) -> list[Shape]:
+    def shapes(self, rows: Sequence[int]) -> list[Shape]:
         """Read the headers of these rows; those that fail are left out."""
+        store = self.layout.store
+        if isinstance(store, ArrayStore):
+            return [_array_shape(store, row) for row in _firsts(store, rows)]
         missing = [row for row in rows if row not in self._shapes and row not in self._failed]
-        for row, shape in self._map(self._shape, missing):
-            self._shapes[row] = shape
+        self._shapes |= self._map(lambda row: pixels.header(store.raw(row)), missing)
         return [self._shapes[row] for row in rows if row in self._shapes]
 
     def _geometry(self, rows: Sequence[int]) -> Geometry:
-        shapes = self.look_at_shapes(rows)
+        shapes = self.shapes(rows)
         self._refuse_many_failures(rows)
         height, width = _size(shapes, self.size)
         geometry = Geometry(max(shape.channels for shape in shapes), height, width)
         self._refuse_too_much(len(rows), geometry)
         self._report_cropped(shapes, geometry)
         return geometry
-
-    def _shape(self, row: int) -> Shape:
-        store = self.layout.store
-        if isinstance(store, ArrayStore):
-            height, width, channels = store.shape(row)
-            return Shape(height, width, 1 if channels == 1 else 3)
-        return pixels.header(store.raw(row))
 
     def _read(self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]) -> _Decoded:
         """Decode what has not been decoded in this form already."""
@@ -198,6 +193,7 @@ class ImageSource:
             found = self._decode(missing, geometry, whites)
             held = _Decoded(form, *found) if held is None else held.joined(*found)
             self._decoded = held
+            self._report_animated()
         self._refuse_many_failures(rows)
         return held
 
@@ -207,60 +203,66 @@ class ImageSource:
         store = self.layout.store
         shape = (len(rows), geometry.channels, geometry.height, geometry.width)
         inputs = torch.empty(shape, dtype=torch.uint8)
-        if isinstance(store, ArrayStore) and self._fits(store, rows, geometry):
-            for start in range(0, len(rows), 4096):
-                block = store.gather(np.array(rows[start : start + 4096]))
-                stop = start + len(block)
-                inputs[start:stop] = pixels.channels(
-                    torch.from_numpy(block).permute(0, 3, 1, 2), geometry.channels
-                )
-            store.forget()
-            return list(rows), inputs
-        facts = ImageFacts(
-            channels=geometry.channels, height=geometry.height, width=geometry.width,
-            mean=[], std=[], classes=[], whites=whites,
-        )  # fmt: skip
-        kept = []
-        for row, tensor in self._map(lambda row: to_tensor(store.raw(row), facts), rows):
-            inputs[len(kept)] = tensor
-            kept.append(row)
+        if isinstance(store, ArrayStore) and _fits(store, rows, geometry):
+            _gather(store, rows, inputs)
+            kept = list(rows)
+        else:
+            form = ImageFacts(
+                channels=geometry.channels, height=geometry.height, width=geometry.width,
+                mean=[], std=[], classes=[], whites=whites,
+            )  # fmt: skip
+            kept = []
+            for row, image in self._attempts(lambda row: self._one(row, form), rows, self.progress):
+                inputs[len(kept)] = image
+                kept.append(row)
         if isinstance(store, ArrayStore):
             store.forget()
         return kept, inputs[: len(kept)]
 
-    def _fits(self, store: ArrayStore, rows: Sequence[int], geometry: Geometry) -> bool:
-        """Whether these rows are 8-bit arrays of the right size already."""
-        size = (geometry.height, geometry.width)
-        blocks = [b for b in store.blocks if b.shape[1:3] != size or b.shape[3] == 4]
-        return (
-            bool(rows)
-            and not blocks
-            and store.raw(rows[0]).dtype == np.uint8
-            and all(store.raw(int(start)).dtype == np.uint8 for start in _firsts(store, rows))
-        )
+    def _one(self, row: int, form: ImageFacts) -> Tensor:
+        raw = self.layout.store.raw(row)
+        if isinstance(raw, bytes) and (frames := pixels.num_frames(raw)) > 1:
+            self._animated[row] = frames
+        return to_tensor(raw, form)
 
-    def _map(self, work: Callable[[int], Any], rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    def _map(self, work: Callable[[int], Y], rows: Sequence[int]) -> dict[int, Y]:
+        return dict(self._attempts(work, rows, None))
+
+    def _attempts(
+        self,
+        work: Callable[[int], Y],
+        rows: Sequence[int],
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[int, Y]]:
         """Do the work for all rows in threads, in order; failures are reported and left out."""
 
-        def attempt(row: int) -> Any:
+        def attempt(row: int) -> Y | Problem:
             try:
                 return work(row)
             except Unreadable as error:
-                return Problem(self.name(row), error.what, f"{error.remedy}; left out")
+                return Problem(self.name(row), error.what, f"left out; {error.remedy}")
             except OSError as error:
-                return Problem(self.name(row), f"cannot be read ({error})", "left out")
+                return Problem(self.name(row), f"cannot be read ({error})", "left out; check it")
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(rows), CHUNK):
-                chunk = rows[start : start + CHUNK]
-                for row, found in zip(chunk, pool.map(attempt, chunk), strict=True):
-                    if isinstance(found, Problem):
-                        self._failed.add(row)
-                        self.problems.append(found)
-                    else:
-                        yield row, found
-                if self.progress:
-                    self.progress(start + len(chunk), len(rows))
+        for row, found in zip(rows, in_threads(attempt, rows, progress), strict=True):
+            if isinstance(found, Problem):
+                self._failed.add(row)
+                self.problems.append(found)
+            else:
+                yield row, found
+
+    def _report_animated(self) -> None:
+        where = f"{self.path}: animations"
+        if self._animated and all(problem.where != where for problem in self.problems):
+            row = min(self._animated)
+            self.problems.append(
+                Problem(
+                    where,
+                    f"{len(self._animated)} images have several frames, such as {self.name(row)} "
+                    f"with {self._animated[row]}",
+                    "the first frame is used; save the others as images if they matter",
+                )
+            )
 
     def _refuse_many_failures(self, rows: Sequence[int]) -> None:
         failed = [row for row in rows if row in self._failed]
@@ -349,11 +351,11 @@ def _mean_and_std(inputs: Tensor) -> tuple[list[float], list[float]]:
     levels = torch.arange(256, dtype=torch.float64) / 255
     mean, std = [], []
     for channel in range(inputs.shape[1]):
-        counts = sum(
-            torch.bincount(chunk[:, channel].flatten(), minlength=256)
-            for chunk in inputs.split(4096)
-        )
-        share = counts / counts.sum()  # type: ignore[union-attr]
+        counts = torch.zeros(256, dtype=torch.float64)
+        for start in range(0, len(inputs), 4096):
+            chunk = inputs[start : start + 4096, channel]
+            counts += torch.bincount(chunk.flatten(), minlength=256)
+        share = counts / counts.sum()
         average = float((share * levels).sum())
         spread = float((share * (levels - average) ** 2).sum()) ** 0.5
         mean.append(average)
@@ -361,10 +363,35 @@ def _mean_and_std(inputs: Tensor) -> tuple[list[float], list[float]]:
     return mean, std
 
 
-def _firsts(store: ArrayStore, rows: Sequence[int]) -> Iterator[int]:
+def _firsts(store: ArrayStore, rows: Sequence[int]) -> list[int]:
     """One row of every array that these rows come from."""
     numbers = np.searchsorted(store.starts, np.array(rows), side="right") - 1
-    return (int(store.starts[number]) for number in np.unique(numbers))
+    return [int(store.starts[number]) for number in np.unique(numbers)]
+
+
+def _array_shape(store: ArrayStore, row: int) -> Shape:
+    height, width, channels = store.shape(row)
+    return Shape(height, width, 1 if channels == 1 else 3)
+
+
+def _fits(store: ArrayStore, rows: Sequence[int], geometry: Geometry) -> bool:
+    """Whether these rows are 8-bit arrays of the right size, so that nothing needs resizing."""
+    arrays = [store.raw(row) for row in _firsts(store, rows)] if rows else []
+    size = (geometry.height, geometry.width)
+    return (
+        bool(arrays)
+        and len({a.shape for a in arrays}) == 1
+        and all(a.dtype == np.uint8 and a.shape[:2] == size and a.shape[2] != 4 for a in arrays)
+    )
+
+
+def _gather(store: ArrayStore, rows: Sequence[int], inputs: Tensor) -> None:
+    """What ``to_tensor`` does, for many arrays at once."""
+    for start in range(0, len(rows), 4096):
+        block = torch.from_numpy(store.gather(np.array(rows[start : start + 4096])))
+        inputs[start : start + len(block)] = pixels.channels(
+            block.permute(0, 3, 1, 2), inputs.shape[1]
+        )
 
 
 def _as_array(image: Any) -> Array:

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data.archives import Files, Folder, is_archive, open_files
-from glassnet.data.threads import in_threads
 from glassnet.data.parts import PARTS, part_of
 from glassnet.data.pixels import SUFFIXES, white_of
+from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
 from glassnet.task import Problem
 
@@ -87,6 +87,17 @@ class ArrayStore:
             here = numbers == number
             found[here] = self._array(number)[rows[here] - self.starts[number]]
         return found
+
+    def chunks(self, rows: Array, most: int = 4096) -> Iterator[tuple[np.dtype[Any], Array]]:
+        """The type and the values of these rows, block by block, some thousand at a time."""
+        numbers = np.searchsorted(self.starts, rows, side="right") - 1
+        for number in np.unique(numbers):
+            array = self._array(number)
+            here = rows[numbers == number] - self.starts[number]
+            for start in range(0, len(here), most):
+                yield array.dtype, array[here[start : start + most]]
+                if array.dtype == np.uint8:
+                    break
 
     def forget(self) -> None:
         """Give the memory of the arrays back; they are loaded again when asked for."""

@@ -226,7 +226,7 @@ def _decode(data: bytes, smallest: tuple[int, int]) -> Tensor:
     image = _opened(data)
     if image.format == "JPEG":
         # The EXIF turn comes later, so that both sides must reach the longer of the two.
-        image.draft(None, (max(smallest), max(smallest)))  # type: ignore[arg-type]
+        image.draft(None, (max(smallest), max(smallest)))
     try:
         return from_pil(image)
     except (OSError, ValueError, SyntaxError, struct.error, IndexError) as error:

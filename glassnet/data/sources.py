@@ -54,9 +54,7 @@ def named(reference: str | Path) -> datasets.DataSet | None:
     return datasets.describe(str(reference))
 
 
-def look(
-    reference: str | Path, target: str | None = None, mirror: str | None = None
-) -> Look:
+def look(reference: str | Path, target: str | None = None, mirror: str | None = None) -> Look:
     """Look at data without learning anything: what kind, how many, what is odd."""
     path = locate(reference, mirror)
     entry = named(reference)
@@ -248,7 +246,9 @@ def _look_at_column(column: pl.Series, separator: str) -> dict[str, Any]:
         "reason": learned.reason,
         "missing": column.null_count(),
         "distinct": 0 if nested else present.n_unique(),
-        "examples": [str(v) for v in (present if nested else present.unique(maintain_order=True)).head(3)],
+        "examples": [
+            str(v) for v in (present if nested else present.unique(maintain_order=True)).head(3)
+        ],
     }
 
 

@@ -34,7 +34,6 @@ SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
 _CHUNK = 50_000
 
 
-
 @dataclass
 class Read:
     """A table, as far as it can be read without knowing its target."""

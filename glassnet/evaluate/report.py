@@ -17,11 +17,11 @@ def write(trained: Trained, source: Source[Any]) -> Path:
     """Write the report of a run, with figures from its validation examples."""
     review = look(trained, "validation", source)
     metrics = estimates(trained.task.metrics, review.outcome)
-    evaluation = Evaluation(
-        trained.run.path, "validation", len(review.outcome.targets), metrics
-    )
+    evaluation = Evaluation(trained.run.path, "validation", len(review.outcome.targets), metrics)
     trained.run.write_json("evaluation.json", evaluation.to_json())
-    return trained.run.write_text("report.html", figures.page(document(trained, review, evaluation)))
+    return trained.run.write_text(
+        "report.html", figures.page(document(trained, review, evaluation))
+    )
 
 
 def document(trained: Trained, review: Review[Any], evaluation: Evaluation) -> Document:
@@ -96,7 +96,9 @@ def _data(trained: Trained) -> Section:
     info, run = trained.run.info, trained.run
     parts = vars((run.folds() or [run])[0].splits())
     facts = trained.facts.model_dump()
-    items = [Fact(name, len(rows), "sealed" if name == "test" else "") for name, rows in parts.items()]
+    items = [
+        Fact(name, len(rows), "sealed" if name == "test" else "") for name, rows in parts.items()
+    ]
     if "classes" in facts:
         items.append(Fact("classes", len(facts["classes"])))
     items.append(Fact("fingerprint", str(info["fingerprint"])[:16]))
@@ -174,7 +176,13 @@ def _environment(trained: Trained) -> Section:
 
 
 def _short(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return (
+        f"{value:.4f}"
+        if abs(value) < 10
+        else f"{value:,.4g}"
+        if abs(value) < 1e4
+        else f"{value:,.0f}"
+    )
 
 
 def _text(value: Any) -> str:

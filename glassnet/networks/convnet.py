@@ -4,10 +4,11 @@ Paper: Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun (2015), "Deep Residual 
 Recognition", arXiv:1512.03385; the stem that halves large images before the body is after
 Tong He et al. (2018), "Bag of Tricks for Image Classification with CNNs", arXiv:1812.01187.
 
-A stem of 3×3 convolutions halves the image until its longer side is at most 16 pixels (`body_side`); three
-stages of residual blocks follow, each after the first halving the map and doubling the channels;
-the mean over the last map goes to one dense layer. Maps (channels × side) and multiplications per
-image, of which the stem's share grows slowly with the image:
+A stem of 3×3 convolutions halves the image until its longer side is at most 16 pixels (the knob
+`body_side`); three stages of residual blocks follow, each after the first halving the map and
+doubling the channels; the mean over the last map goes to one dense layer. So an image of 49 times
+the pixels costs about twice as much. Maps (channels × side), parameters for 10 classes, and
+multiplications per image:
 
 | image     | stem                    | stages              | parameters | multiplications |
 |-----------|-------------------------|---------------------|------------|-----------------|

@@ -35,7 +35,9 @@ class TableClassification(Recipe):
 
 def fits(look: Look) -> str | None:
     """A target of categories is to be classified."""
-    is_class = look.kind == "table" and look.details.get("target_task") == "classification"
+    is_class = (
+        look.kind == "table" and look.details.get("target", {}).get("suggests") == "classification"
+    )
     return "the target is a category" if is_class else None
 
 

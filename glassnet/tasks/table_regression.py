@@ -40,7 +40,9 @@ LOSSES: dict[str, type[nn.Module]] = {
 
 def fits(look: Look) -> str | None:
     """A target of numbers is to be predicted as a number."""
-    is_number = look.kind == "table" and look.details.get("target_task") == "regression"
+    is_number = (
+        look.kind == "table" and look.details.get("target", {}).get("suggests") == "regression"
+    )
     return "the target is a number" if is_number else None
 
 
