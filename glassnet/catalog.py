@@ -44,7 +44,7 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
-    return chosen, build(chosen.recipe, {**values, "data": _absolute(values["data"])})
+    return chosen, build(chosen.recipe, _with_paths(values))
 
 
 def fitting_task(data: str, flags: Mapping[str, Any]) -> str:
@@ -89,6 +89,17 @@ def _values(reference: str) -> dict[str, Any]:
     if not path.exists() and reference in listing.names("recipes", ".yaml"):
         return recipe(reference)
     return {"data": reference}
+
+
+def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Make the paths of data and of the user's own files absolute."""
+    network = values.get("network")
+    if isinstance(network, dict) and str(network.get("name")).endswith(".py"):
+        network = {**network, "name": _absolute(network["name"])}
+    elif isinstance(network, str) and network.endswith(".py"):
+        network = _absolute(network)
+    own = {"network": network} if network is not None else {}
+    return {**values, **own, **{key: _absolute(values[key]) for key in ("data", "task")}}
 
 
 def _absolute(data: str) -> str:

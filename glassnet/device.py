@@ -83,7 +83,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 def place(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     """Move a network to its device; 2-D convolutions are 1.15–1.9 times faster channels-last."""
     if any(isinstance(module, torch.nn.Conv2d) for module in network.modules()):
-        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device)
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 
 class UserError(ValueError):
-    """Bad input. The message names the file or field, what was expected, what was found, what to do."""
+    """Bad input. The message names the file or field, what was expected and found, what to do."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

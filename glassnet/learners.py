@@ -45,22 +45,28 @@ class Supervised:
         self.optimizer = optimizers.build(fit.optimizer, network, fit.lr)
         self.pieces = Pieces(fit.accumulate)
         self.where = next(network.parameters()).device
-        self.scaler = torch.amp.GradScaler(self.where.type, enabled=fit.precision == "float16")
-        self.parts: Mapping[str, Stateful] = {
+        self.scaler = torch.amp.GradScaler(self.where.type) if fit.precision == "float16" else None
+        self.parts: dict[str, Stateful] = {
             "network": network,
             "optimizer": self.optimizer,
             "pieces": self.pieces,
-            "scaler": self.scaler,
         }
+        if self.scaler is not None:
+            self.parts["scaler"] = self.scaler
 
     def update(self, batch: Batch, step: int, /) -> Mapping[str, Tensor | float]:
         """One optimizer step on one batch, computed in one or several pieces."""
         self.optimizer.lr = lr = self.lr(step)
         self.optimizer.zero_grad()
         loss = self._backward(batch)
-        if self.fit.clip is not None:
-            self.optimizer.clip(self.fit.clip)
-        self.optimizer.step()
+        if self.scaler is None:
+            self._clip()
+            self.optimizer.step()
+        else:
+            self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+            self._clip()
+            self.scaler.step(self.optimizer)  # type: ignore[arg-type]
+            self.scaler.update()
         return {"loss": loss, "lr": lr}
 
     def lr(self, step: int) -> float:
@@ -96,8 +102,12 @@ class Supervised:
         # Reading the loss is free on a CPU and a stall on a GPU, where the loop looks later.
         if self.where.type == "cpu" and not math.isfinite(loss.item()):
             raise Diverged(culprit(self.network, inputs))
-        loss.backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         return loss.detach()
+
+    def _clip(self) -> None:
+        if self.fit.clip is not None:
+            self.optimizer.clip(self.fit.clip)
 
     def _autocast(self) -> Any:
         if self.fit.precision == "float32":
@@ -106,7 +116,7 @@ class Supervised:
 
 
 class Pieces:
-    """In how many pieces a batch is computed; part of the state, since it grows on lack of memory."""
+    """In how many pieces a batch is computed; a state, since it grows on lack of memory."""
 
     def __init__(self, number: int) -> None:
         self.number = number

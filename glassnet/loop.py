@@ -112,7 +112,7 @@ class Training(Generic[R, B]):
         self.run.update_info(status=status, step=self.now.step, scores=self.now.best_scores)
 
     def save(self) -> Saved:
-        """Write the journal, the best weights so far, and then the checkpoint that counts on them."""
+        """Write the journal, the best weights so far, and then the checkpoint that needs them."""
         with self.clock.saving():
             self.journal.flush()
             if self.best:
@@ -307,10 +307,17 @@ def _prepare(
     _check_same_data(run, parts.data)
     _describe(run, parts)
     training = Training(task, parts, run)
-    warnings = [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
+    warnings = [_REDRAWN] if parts.recipe.split.mode == "redrawn" else []
+    warnings += [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
     warnings += training.restore()
     run.cut_rows(training.now.step)
     return training, warnings
+
+
+_REDRAWN = (
+    "validation rows are redrawn at each epoch, so all of them are trained on sooner or later: "
+    "validation figures flatter; trust the sealed test"
+)
 
 
 def _check_same_data(run: Run, data: Data[Any]) -> None:
@@ -345,7 +352,8 @@ def _train_folds(task: Task[R, B], recipe: R, run: Run, source: Source[B]) -> It
             yield event
             if isinstance(event, Finished):
                 finished.append(event)
-        if not child.info["status"] == "finished":
+        if child.info["status"] != "finished":
+            run.update_info(status="interrupted")
             return
     means = {
         name: sum(f.scores[name] for f in finished) / len(finished) for name in finished[0].scores

@@ -2,7 +2,8 @@
 
 The arithmetic is torch's: the same fused kernels that ``torch.optim`` calls with ``fused=True``,
 called directly. A small step with Adam is 1.6 times as fast for it, and a process starts 0.7 s
-sooner (``docs/log.md``): the first ``torch.optim`` object imports torch's compiler. The tests compare every rule with its original in ``torch.optim``.
+sooner (``docs/log.md``): the first ``torch.optim`` object imports torch's compiler.
+The tests compare every rule with its original in ``torch.optim``.
 
 Reading this file does not import torch: the command line and the forms need the knobs alone.
 The learning rate is no knob here; it is ``fit.lr`` times ``schedules.factor``.

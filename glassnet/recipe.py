@@ -238,7 +238,7 @@ def nested(flat: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
         for group in groups:
             below = node.setdefault(group, {})
             node[group] = node = {"name": below} if isinstance(below, str) else below
-        node[leaf] = value
+        node[leaf] = merge({leaf: node.get(leaf)}, {leaf: value})[leaf]
     return tree
 
 
@@ -348,6 +348,8 @@ def _type_name(info: FieldInfo) -> str:
 
 
 def _default(info: FieldInfo) -> Any:
+    if info.is_required():
+        return None
     default = info.get_default(call_default_factory=True)
     return default.model_dump() if isinstance(default, BaseModel) else default
 

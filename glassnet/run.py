@@ -147,7 +147,7 @@ class Run:
         return [Run(folder) for folder in folders]
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Read tensors and JSON facts from a safetensors file, and check that they are unchanged."""
+        """Read tensors and JSON facts from a safetensors file; check that they are unchanged."""
         from safetensors import SafetensorError, safe_open
 
         path = self.path / name
@@ -249,7 +249,7 @@ class Run:
 
     def load_checkpoint(self) -> tuple[Any, list[str]]:
         """The newest readable state (or None), and what was wrong with newer ones."""
-        damages = []
+        damages: list[str] = []
         for path in reversed(self._checkpoints()):
             try:
                 tensors, skeleton = self.read_tensors(f"checkpoint/{path.name}")
@@ -309,7 +309,7 @@ def _digest(tensors: Mapping[str, Tensor], extra: str) -> str:
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         if tensor.numel():
-            digest.update(tensor.reshape(-1).view(uint8).numpy())
+            digest.update(tensor.reshape(-1).view(uint8).numpy().data)
     return digest.hexdigest()
 
 

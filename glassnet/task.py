@@ -61,7 +61,7 @@ class Examples(Protocol[B_co]):
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor, /) -> B_co:
-        """Return the examples at the positions ``index`` (int64, shape (B,), on the same device)."""
+        """Return the examples at the positions ``index`` (int64, on the same device)."""
         ...
 
     def to(self, device: Any, /) -> Examples[B_co]:
@@ -81,9 +81,9 @@ class Source(Protocol[B_co]):
     """A data set of which nothing has been learned yet: rows, labels, and nothing else."""
 
     fingerprint: str
-    """Changes when the data change; a run refuses to be measured on other data than its own."""
+    """Changes when the data change; a run refuses to be measured on data not its own."""
     problems: list[Problem]
-    """What was wrong with single items, and was left out or mended; grows while rows are encoded."""
+    """What was wrong with single items; grows while rows are encoded."""
 
     def __len__(self) -> int: ...
 
@@ -177,18 +177,27 @@ class Data(Generic[B]):
 class Stateful(Protocol):
     """Anything that can be put into a checkpoint; ``nn.Module`` already is."""
 
-    def state_dict(self) -> Mapping[str, Any]: ...
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return tensors, numbers and strings, nested as you like."""
+        ...
 
-    def load_state_dict(self, state: Mapping[str, Any], /) -> Any: ...
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Go back to that state."""
+        ...
 
 
 class Learner(Protocol[B_contra]):
     """One batch -> one change of the weights."""
 
-    parts: Mapping[str, Stateful]
-    """Everything that a resume needs."""
-    network: nn.Module
-    """What is scored and kept: the trained network, or the average of its weights."""
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """Everything that a resume needs."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """What is scored and kept: the trained network, or the average of its weights."""
+        ...
 
     def update(self, batch: B_contra, step: int, /) -> Mapping[str, Tensor | float]:
         """Learn from one batch; return 'loss' and whatever else is worth a curve.

@@ -70,7 +70,7 @@ class Trained:
                 "where by --data.)"
             ) from None
         expected = self.run.info.get("fingerprint")
-        if expected != source.fingerprint:
+        if expected not in (None, source.fingerprint):
             raise UserError(
                 f"{recipe.data} is not what {self.run.path} was trained on: fingerprint "
                 f"{source.fingerprint}, expected {expected}. Its splits would mean other rows."

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassnet.figures import Grid, Images, Lines, Picture, Series, Table, png
+from glassnet.figures import Cell, Grid, Images, Lines, Picture, Series, Table, png
 from glassnet.task import Review
 
 NUM_MISTAKES = 24
@@ -35,7 +35,7 @@ def confusion(review: Review[Any]) -> Grid:
 def per_class(review: Review[Any]) -> Table:
     """Precision, recall and F1 of each class."""
     predicted, truth = review.outcome.outputs.argmax(1), review.outcome.targets
-    rows = []
+    rows: list[list[Cell]] = []
     for number, name in enumerate(review.facts.classes):
         right = int(((predicted == number) & (truth == number)).sum())
         answered, there = int((predicted == number).sum()), int((truth == number).sum())
@@ -89,7 +89,7 @@ def mistaken_rows(review: Review[Any]) -> Table | None:
     """List the wrong answers of which the network was most certain."""
     outputs, targets = review.outcome.outputs, review.outcome.targets
     shares, classes = outputs.double().softmax(1), review.facts.classes
-    rows = [
+    rows: list[list[Cell]] = [
         [
             review.name(i),
             classes[int(targets[i])],
@@ -122,7 +122,7 @@ def largest_errors(review: Review[Any]) -> Table:
     """List the examples with the largest errors."""
     outputs, targets = review.outcome.outputs, review.outcome.targets
     order = (outputs - targets).abs().argsort(descending=True)[:NUM_ROWS].tolist()
-    rows = [
+    rows: list[list[Cell]] = [
         [review.name(i), float(targets[i]), float(outputs[i]), float(outputs[i] - targets[i])]
         for i in order
     ]

@@ -59,14 +59,15 @@ def cost(estimate: Any) -> str:
     return table(["cost", ""], rows)
 
 
-def look(found: Any, fitting: dict[str, str], data: str) -> str:
+def look(found: Any, fitting: dict[str, str], options: Any) -> str:
     """What an inspection found."""
     parts = [table(["found", found.kind], [list(item) for item in found.summary])]
     if found.problems:
         rows = [[p.where, p.what, p.remedy] for p in found.problems]
         parts.append(table(["problem at", "what", "remedy"], rows))
+    target = f" --target {options.target}" if options.target else ""
     for name, why in fitting.items():
-        parts.append(f"fits {name}: {why}\n  glassnet train {data}")
+        parts.append(f"fits {name}: {why}\n  glassnet train {options.data}{target}")
     if not fitting:
         from glassnet.catalog import wanted
 
@@ -150,9 +151,8 @@ def checks(results: Iterable[Any]) -> str:
 def _details(prediction: Any) -> str:
     shares = prediction.details.get("probabilities", {})
     best = sorted(shares.items(), key=lambda item: -item[1])[:5]
-    return "  ".join(f"{name} {share:.1%}" for name, share in best) + prediction.details.get(
-        "error", ""
-    )
+    error = str(prediction.details.get("error", ""))
+    return "  ".join(f"{name} {share:.1%}" for name, share in best) + error
 
 
 def _csv_rows(found: Sequence[Any]) -> Iterable[list[Any]]:

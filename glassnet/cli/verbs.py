@@ -133,7 +133,7 @@ def inspect(options: Options) -> int:
         "problems": [vars(problem) for problem in found.problems],
         "tasks": fitting,
     }
-    return say(options, answer, look(found, fitting, options.data))
+    return say(options, answer, look(found, fitting, options))
 
 
 def runs(options: Options) -> int:
@@ -228,13 +228,13 @@ def _network_page(name: str) -> str:
 def knobs_of_all() -> str:
     """The knobs that every recipe has; the three that everybody looks for come first."""
     from glassnet.cli.text import knob_help
-    from glassnet.recipe import Fit, Recipe, Split
+    from glassnet.recipe import Fit, Split
 
-    common = "  --task, --network, --target … and all others of a task: `glassnet tasks NAME`\n"
     return (
         "knobs (full name, or short as --epochs; values as in YAML):\n"
-        f"{knob_help(Fit, 'fit.')}\n{knob_help(Split, 'split.')}\n{common}"
-    ) + ("" if Recipe else "")
+        f"{knob_help(Fit, 'fit.')}\n{knob_help(Split, 'split.')}\n"
+        "  --task, --network, --target … and all others of a task: `glassnet tasks NAME`"
+    )
 
 
 RUN: Argument = (("run",), {"metavar": "RUN", "help": "a run folder, such as runs/digits-convnet"})

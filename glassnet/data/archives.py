@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -211,6 +211,15 @@ def _unpacked(path: Path) -> IO[bytes]:
     if opener is None:
         return path.open("rb")
     plain: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        _unpack(path, opener, plain)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], plain: IO[bytes]) -> None:
     total = 0
     with opener(path) as packed:
         while block := packed.read(1 << 20):
@@ -219,13 +228,13 @@ def _unpacked(path: Path) -> IO[bytes]:
             plain.write(block)
     plain.flush()
     plain.seek(0)
-    return plain
 
 
 def _opener(magic: bytes) -> Callable[[Path], IO[bytes]] | None:
-    openers: dict[bytes, Callable[[Path], IO[bytes]]] = {
-        b"\x1f\x8b": gzip.open,
-        b"BZh": bz2.open,
-        b"\xfd7zXZ": lzma.open,
-    }
-    return next((opener for start, opener in openers.items() if magic.startswith(start)), None)
+    if magic.startswith(b"\x1f\x8b"):
+        return lambda path: cast(IO[bytes], gzip.open(path, "rb"))
+    if magic.startswith(b"BZh"):
+        return lambda path: bz2.open(path, "rb")
+    if magic.startswith(b"\xfd7zXZ"):
+        return lambda path: lzma.open(path, "rb")
+    return None

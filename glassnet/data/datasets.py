@@ -91,8 +91,8 @@ def describe(name: str) -> DataSet:
     path = listing.file("datasets", name, ".yaml")
     entry = yaml.safe_load(path.read_text(encoding="utf-8"))
     items = tuple(Item(**{**item, "urls": tuple(item["urls"])}) for item in entry.pop("files", []))
-    lists = {key: tuple(entry.pop(key, ())) for key in ("classes", "columns")}
-    return DataSet(name=name, files=items, **lists, **entry)
+    entry |= {key: tuple(entry.get(key, ())) for key in ("classes", "columns")}
+    return DataSet(name=name, files=items, **entry)
 
 
 def fetch(name: str, *, mirror: str | None = None, progress: Progress | None = None) -> Path:
@@ -331,8 +331,7 @@ def _write(path: Path, text: str) -> None:
 def _select(data: DataSet, folder: Path) -> Path:
     """Write the table with the chosen columns under their new names."""
     chosen = folder / data.open
-    source = next(folder / n for n in (data.files[0].name,) if (folder / n).exists())
-    with source.open(newline="", encoding="utf-8") as file:
+    with (folder / data.files[0].name).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     lines = [",".join(data.select)]
     lines += [",".join(row[old] for old in data.select.values()) for row in rows]

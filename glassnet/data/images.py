@@ -424,13 +424,14 @@ def _each(raw: Any, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
         yield "image 0", raw
     else:
         array = _as_array(raw)
-        many = array.ndim == 4 or (array.ndim == 3 and not _is_one(array))
+        many = array.ndim == 4 or (array.ndim == 3 and not _is_one(array, isinstance(raw, Tensor)))
         for number, item in enumerate(array if many else array[None]):
             yield f"image {number}", item
 
 
-def _is_one(array: Array) -> bool:
-    return array.shape[-1] in (1, 3, 4) or array.shape[0] in (1, 3, 4)
+def _is_one(array: Array, tensor: bool) -> bool:
+    """Whether three axes are one image: (H, W, C), or (C, H, W) as torch has it."""
+    return array.shape[-1] in (1, 3, 4) or (tensor and array.shape[0] in (1, 3, 4))
 
 
 def _each_at(path: Path, problems: list[Problem]) -> Iterator[tuple[str, Any]]:

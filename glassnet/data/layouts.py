@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data.archives import Files, Folder, is_archive, open_files
-from glassnet.data.parts import PARTS, part_of
+from glassnet.data.parts import ORDER, PARTS, part_of
 from glassnet.data.pixels import SUFFIXES, white_of
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
@@ -253,7 +253,10 @@ def _only_classed(path: Path, split: Split) -> tuple[Split, list[Problem]]:
 
 
 def _classed(path: Path, files: Files, root: str, split: Split, problems: list[Problem]) -> Layout:
-    rows = sorted(split, key=lambda name: _natural(name[len(root) :]))
+    rows = sorted(
+        split,
+        key=lambda name: (ORDER[split[name][0] or "train"], _natural(name[len(root) :])),
+    )
     labels = [str(split[name][1]) for name in rows]
     parts = [split[name][0] or "train" for name in rows]
     classes = sorted(set(labels), key=_natural)
@@ -586,6 +589,7 @@ def _arrays(
     digest: Callable[[], str],
     form: str,
 ) -> Layout:
+    blocks = sorted(blocks, key=lambda block: ORDER[block.part])
     raw = np.concatenate([block.labels for block in blocks])
     if not len(raw):
         raise UserError(f"{path} holds arrays without a single image.")

@@ -9,6 +9,8 @@ PARTS = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test", "t10k": "test",
 }  # fmt: skip
+ORDER = {"train": 0, "validation": 1, "test": 2}
+"""In which the rows of the parts follow each other."""
 
 
 def part_of(name: str) -> str | None:

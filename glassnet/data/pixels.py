@@ -30,6 +30,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from glassnet.errors import UserError
+
 MAX_PIXELS = 80_000_000
 """Above it an image is refused (240 MB as RGB), except a JPEG that shrinks while it is decoded."""
 BIG = 8_000_000
@@ -44,11 +46,11 @@ Array = NDArray[Any]
 _one_big_image = threading.Lock()
 
 
-class Unreadable(Exception):
+class Unreadable(UserError):
     """An image that cannot be used; ``what`` is wrong and what would help."""
 
     def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
+        super().__init__(f"The image {what}; {remedy}.")
         self.what, self.remedy = what, remedy
 
 

@@ -207,7 +207,7 @@ def _look_at_table(path: Path, target: str | None) -> Look:
     from glassnet.data import tablefiles, tables
 
     read = tablefiles.read(path, target)
-    frame = tablefiles.missing_to_null(read.frame)
+    frame = tablefiles.missing_to_null(read.frame, target)
     if not frame.height:
         raise UserError(f"{path} holds no rows. Expected a table with rows of data.")
     if target is not None:
@@ -240,15 +240,14 @@ def _look_at_column(column: pl.Series, separator: str) -> dict[str, Any]:
     learned: Column = learn_column(column, separator)
     present = column.drop_nulls()
     nested = present.dtype.is_nested()
+    first = (present if nested else present.unique(maintain_order=True)).head(3)
     return {
         "name": column.name,
         "type": learned.kind,
         "reason": learned.reason,
         "missing": column.null_count(),
         "distinct": 0 if nested else present.n_unique(),
-        "examples": [
-            str(v) for v in (present if nested else present.unique(maintain_order=True)).head(3)
-        ],
+        "examples": [str(value) for value in first],
     }
 
 

@@ -25,6 +25,8 @@ from glassnet.task import Problem
 
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none", "nil", "#n/a", "<na>", "nat", "-")
 """Cells that mean 'missing', in lower case."""
+MISSING_ANSWERS = ("", "?", "nan", "null", "#n/a", "<na>", "nat")
+"""The same for the target, of which 'none' or 'NA' may well be a class."""
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".test", ".parquet", ".pq")
 SIDECAR = "columns.txt"
 """Column names, one per line, for files without a header in the same folder."""
@@ -112,11 +114,17 @@ def as_frame(data: Any) -> pl.DataFrame:
     )
 
 
-def missing_to_null(frame: pl.DataFrame) -> pl.DataFrame:
+def missing_to_null(frame: pl.DataFrame, target: str | None = None) -> pl.DataFrame:
     """Strip the text cells, and make those null that mean 'missing'."""
-    text = pl.col(pl.String).str.strip_chars()
-    gone = text.str.to_lowercase().is_in(MISSING)
-    return frame.with_columns(pl.when(gone).then(None).otherwise(text).name.keep())
+    columns = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    return frame.with_columns(
+        _missing_to_null(name, MISSING_ANSWERS if name == target else MISSING) for name in columns
+    )
+
+
+def _missing_to_null(name: str, tokens: Sequence[str]) -> pl.Expr:
+    text = pl.col(name).str.strip_chars()
+    return pl.when(text.str.to_lowercase().is_in(tokens)).then(None).otherwise(text).alias(name)
 
 
 # --- Folders --------------------------------------------------------------------------------------
@@ -363,15 +371,17 @@ def _has_header(rows: Sequence[Sequence[str]]) -> bool:
     columns = list(zip(*body, strict=True))
     numeric = [k for k, column in enumerate(columns) if _mostly_numbers(column)]
     if numeric:
-        numbers = [cell for k, cell in enumerate(first) if k in numeric and _is_number(cell)]
-        blank = [k for k in numeric if first[k].strip().lower() in MISSING and first[k].strip()]
-        return len(numbers) + len(blank) <= len(numeric) / 2 or _counts_up(first)
+        return any(_is_word(first[k]) for k in numeric) or _counts_up(first)
     return not any(cell in column for cell, column in zip(first, columns, strict=True) if cell)
 
 
 def _mostly_numbers(column: Sequence[str]) -> bool:
     cells = [cell for cell in column if cell.strip().lower() not in MISSING]
     return bool(cells) and sum(map(_is_number, cells)) >= 0.9 * len(cells)
+
+
+def _is_word(cell: str) -> bool:
+    return cell.strip().lower() not in MISSING and not _is_number(cell)
 
 
 def _is_number(cell: str) -> bool:

@@ -192,7 +192,7 @@ class TableSource:
         if not read.frame.height:
             raise UserError(f"{origin} holds no rows. Expected a table with rows of data.")
         require_column(read.frame, target, origin)
-        frame = tablefiles.missing_to_null(read.frame)
+        frame = tablefiles.missing_to_null(read.frame, target if task == "classification" else None)
         self._files = read.files
         self._numbers = np.arange(frame.height)
         kept = self._labelled(frame, target)

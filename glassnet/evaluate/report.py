@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
-from glassnet.evaluate import Estimate, Evaluation, Part, estimates, look
-from glassnet.figures import Code, Document, Fact, Facts, Lines, Mark, Section, Series, Table
+from glassnet.evaluate import Estimate, Evaluation, estimates, look
+from glassnet.figures import Cell, Code, Document, Fact, Facts, Lines, Mark, Section, Series, Table
 from glassnet.recipe import knobs
 from glassnet.task import Review, Source
 from glassnet.trained import Trained
@@ -29,24 +29,29 @@ def document(trained: Trained, review: Review[Any], evaluation: Evaluation) -> D
     info = trained.run.info
     subtitle = f"{info['task']} on {trained.recipe.data}, {info['created'][:16].replace('T', ' ')}"
     sections = [
-        _headline(evaluation),
+        _headline(trained, evaluation),
         _test(trained),
-        _asked(trained),
-        _data(trained),
         _curves(trained),
         _views(trained, review),
+        _data(trained),
         _network(trained, review),
+        _asked(trained),
         _environment(trained),
     ]
     return Document(trained.run.path.name, subtitle, [s for s in sections if s is not None])
 
 
-def _headline(evaluation: Evaluation) -> Section:
+def _headline(trained: Trained, evaluation: Evaluation) -> Section:
     text = (
         f"Measured on the {evaluation.examples:,} validation examples, which chose the best "
         "weights and so flatter a little. Intervals hold 95 % of what other examples of the "
         "same kind would give."
     )
+    if trained.recipe.split.mode == "redrawn":
+        text += (
+            " Validation rows were redrawn at each epoch, so training saw all of them: these "
+            "figures flatter a lot; trust the sealed test."
+        )
     return Section("How good it is", text, [_estimates(evaluation.metrics)])
 
 
@@ -83,7 +88,7 @@ def _asked(trained: Trained) -> Section:
         value: Any = recipe
         for part in knob.name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        default = "unset" if knob.default is None else str(knob.default)
+        default = _text(knob.default)
         rows.append([knob.name, _text(value), default if _text(value) != default else ""])
     return Section(
         "What was asked",
@@ -151,7 +156,7 @@ def _network(trained: Trained, review: Review[Any]) -> Section:
     index = review.examples.rows.new_zeros(1)
     batch: Any = review.examples.batch(index)
     layers = cost.layers(trained.network, batch.inputs)
-    rows = [
+    rows: list[list[Cell]] = [
         [la.name, la.kind, " × ".join(map(str, la.output_shape)), la.parameters, la.flops]
         for la in layers
     ]
@@ -186,4 +191,9 @@ def _short(value: float) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        options = ", ".join(f"{k} {_text(v)}" for k, v in value.items() if k != "name")
+        return f"{value['name']} ({options})" if options else str(value["name"])
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
     return "unset" if value is None else str(value)

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 class Standardize(nn.Module):
     """(pixels / 255 - mean) / std, per channel, in the memory order that convolutions like."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         # A constant channel has no spread; leave it at zero instead of dividing by it.

@@ -1,0 +1,480 @@
+import gzip
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from data_fixtures import SHARED, everything, needs_shared, told, write
+
+from glassnet.data.tables import TableFacts, encode, open_table, read_raw
+from glassnet.errors import UserError
+
+HEADER = "size,colour,price,kind\n"
+
+
+def rows(n=30, start=0):
+    colours = ["red", "green", "blue"]
+    return "".join(
+        f"{n % 7 + 0.5},{colours[n % 3]},{n * n},{'ab'[n % 2]}\n" for n in range(start, start + n)
+    )
+
+
+def table(tmp_path, text=None, name="t.csv", target="kind", task="classification", **more):
+    path = write(tmp_path / name, HEADER + rows() if text is None else text)
+    return open_table(path, target=target, task=task, **more)
+
+
+def kinds(source):
+    return {c.name: c.kind for c in source.facts(everything(source)).columns}
+
+
+def encoded(source):
+    facts = source.facts(everything(source))
+    return facts, source.examples(everything(source), facts)
+
+
+# --- Reading files --------------------------------------------------------------------------------
+
+
+def test_a_csv_becomes_vectors_and_classes(tmp_path):
+    source = table(tmp_path)
+    facts, examples = encoded(source)
+    assert len(source) == 30 and source.parts is None and source.strata == [0, 1] * 15
+    assert kinds(source) == {"size": "number", "colour": "category", "price": "number"}
+    assert facts.features == [
+        "size", "colour=blue", "colour=green", "colour=red", "colour=other", "price",
+    ]  # fmt: skip
+    batch = examples.batch(torch.tensor([1, 0]))
+    assert batch.inputs.shape == (2, 6) and batch.inputs.dtype == torch.float32
+    assert batch.targets.tolist() == [1, 0] and batch.targets.dtype == torch.int64
+    assert source.name(16) == "row 17"
+    assert facts.decode(torch.tensor([[0.1, 0.9], [2.0, 1.0]])) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"), [(",", "a.csv"), (";", "a.csv"), ("\t", "a.tsv"), ("|", "a.txt")]
+)
+def test_the_separator_is_found(tmp_path, separator, name):
+    text = (HEADER + rows()).replace(",", separator)
+    source = table(tmp_path, text, name)
+    plain = table(tmp_path, name="plain.csv")
+    assert source.fingerprint == plain.fingerprint
+    assert table(tmp_path, text, name, separator=separator).fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_unicode_is_read_with_and_without_mark(tmp_path, encoding):
+    text = (HEADER + rows()).replace("red", "röt")
+    source = table(tmp_path, text.encode(encoding))
+    assert "colour=röt" in encoded(source)[0].features and not source.problems
+
+
+def test_western_text_is_read_and_that_is_said(tmp_path):
+    source = table(tmp_path, (HEADER + rows()).replace("red", "röt").encode("cp1252"))
+    assert "colour=röt" in encoded(source)[0].features
+    assert told(source.problems, "t.csv line 2", "Windows-1252", "save the file as UTF-8")
+
+
+def test_gz_and_parquet_are_read(tmp_path):
+    plain = table(tmp_path)
+    packed = table(tmp_path, gzip.compress((HEADER + rows()).encode()), "t.csv.gz")
+    assert packed.fingerprint == plain.fingerprint
+    pl.read_csv(tmp_path / "t.csv").write_parquet(tmp_path / "t.parquet")
+    parquet = open_table(tmp_path / "t.parquet", target="kind", task="classification")
+    assert torch.equal(encoded(parquet)[1].inputs, encoded(plain)[1].inputs)
+
+
+def test_quotes_of_both_kinds_and_spaces_after_commas(tmp_path):
+    text = "".join(f"{n}.5, 'a, {n % 2}', '{-1 if n % 2 else 1}'\n" for n in range(30))
+    source = table(tmp_path, "x, note, y\n" + text, target="y")
+    assert source.target.classes == ["-1", "1"]
+    assert "note=a, 0" in encoded(source)[0].features
+    double = "".join(f'{n}.5, "a, ""{n % 2}""", "{n % 2}"\n' for n in range(30))
+    source = table(tmp_path, "x, note, y\n" + double, target="y")
+    assert 'note=a, "1"' in encoded(source)[0].features
+
+
+def test_decimal_commas_and_thousands_are_numbers(tmp_path):
+    text = "x;z;y\n" + "".join(f"{n},25;1.{n:03},5;{'ab'[n % 2]}\n" for n in range(30))
+    source = table(tmp_path, text, target="y")
+    facts, examples = encoded(source)
+    assert [c.notation for c in facts.columns] == ["comma", "comma"]
+    assert facts.columns[0].centre == 14.75 and facts.columns[1].centre == 1015.0
+    text = "x,y\n" + "".join(f'"1,{n * 7:03}",{"ab"[n % 2]}\n' for n in range(30))
+    facts, _ = encoded(table(tmp_path, text, target="y"))
+    assert facts.columns[0].notation == "thousands" and facts.columns[0].centre == 1101.5
+
+
+@pytest.mark.parametrize("token", ["", "?", "NA", "nan", "null", "N/A", "None", " "])
+def test_missing_values_get_a_slot_and_the_median(tmp_path, token):
+    text = HEADER + rows() + f"{token},{token},3,a\n"
+    facts, examples = encoded(table(tmp_path, text))
+    last = dict(zip(facts.features, examples.inputs[-1].tolist(), strict=True))
+    assert last["size"] == 0 and last["size missing"] == 1
+    assert last["colour=other"] == 0 and last["colour missing"] == 1
+    assert examples.inputs[0, facts.features.index("size missing")] == 0
+
+
+def test_files_without_a_header_get_names(tmp_path):
+    source = table(tmp_path, rows(), target="column_4")
+    assert len(source) == 30
+    assert told(source.problems, "t.csv", "column_1 … column_4", "columns.txt")
+    write(tmp_path / "columns.txt", "size\ncolour\nprice\nkind\n")
+    source = table(tmp_path, rows())
+    assert len(source) == 30 and not source.problems
+    write(tmp_path / "columns.txt", "size\ncolour\n")
+    with pytest.raises(UserError, match="columns.txt names 2 columns, but .*t.csv has 4"):
+        table(tmp_path, rows())
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("a,b\nx,y\nz,w\nu,v\n", True),
+        ("x,y\nx,w\nz,y\nu,y\n", False),
+        ("0,1,2\n.5,.2,.1\n.5,.2,.3\n", True),
+        ("5,1,2\n.5,.2,.1\n.5,.2,.3\n", False),
+        ("id,2019,2020\n1,7,8\n2,5,4\n", True),
+        ("?,1.5,a\n3,2.5,a\n4,2.5,b\n", False),
+    ],
+)
+def test_a_header_is_told_from_data(tmp_path, text, header):
+    from glassnet.data.tablefiles import read_file
+
+    assert read_file(write(tmp_path / "t.csv", text)).header is header
+
+
+def test_rows_of_the_wrong_width_are_reported_by_line_and_left_out(tmp_path):
+    text = HEADER + rows(10) + "1,2\n" + rows(10, 10) + "1,red,3,a,extra\n\n" + rows(10, 20)
+    source = table(tmp_path, text)
+    assert len(source) == 30
+    assert told(source.problems, "t.csv line 12", "2 rows", "12 (2), 23 (5)", "left out")
+    with pytest.raises(UserError, match="31 of 61 rows have another number of fields than 4"):
+        table(tmp_path, HEADER + rows() + "1,2\n" * 31 + "")
+
+
+def test_a_quote_that_never_closes_is_explained(tmp_path):
+    with pytest.raises(UserError, match="t.csv"):
+        table(tmp_path, HEADER + rows() + '1,"red' + "x,1,a\n" * 60_000)
+
+
+def test_repeated_and_empty_column_names_are_told_apart(tmp_path):
+    text = "x,x,,y\n" + "".join(f"{n}.5,{n % 4},{n % 3},{'ab'[n % 2]}\n" for n in range(30))
+    source = table(tmp_path, text, target="y")
+    assert list(kinds(source)) == ["x", "x_2", "column_3"]
+    assert told(source.problems, "column 'x'", "occurs twice", "'x_2'")
+
+
+def test_a_folder_with_train_and_test_has_parts(tmp_path):
+    write(tmp_path / "my-train.csv.gz", gzip.compress((HEADER + rows(20)).encode()))
+    write(tmp_path / "my-test.csv", HEADER + rows(10, 20))
+    source = open_table(tmp_path, target="kind", task="classification")
+    assert source.parts == ["train"] * 20 + ["test"] * 10
+    assert source.name(20) == "my-test.csv row 1"
+
+
+def test_a_test_file_without_answers_is_not_used(tmp_path):
+    write(tmp_path / "train.csv", HEADER + rows())
+    write(tmp_path / "test.csv", "size,colour,price\n1,red,2\n2,blue,3\n")
+    source = open_table(tmp_path, target="kind", task="classification")
+    assert len(source) == 30 and source.parts is None
+    assert told(source.problems, "test.csv", "no column 'kind'", "not used")
+
+
+def test_parts_must_have_the_same_columns(tmp_path):
+    write(tmp_path / "train.csv", HEADER + rows())
+    write(tmp_path / "test.csv", "size,hue,kind\n1,red,a\n2,blue,b\n")
+    with pytest.raises(UserError, match="test.csv lacks the columns colour, price"):
+        open_table(tmp_path, target="kind", task="classification")
+
+
+def test_a_folder_with_several_tables_is_refused_with_their_names(tmp_path):
+    for name in ("one.csv", "two.csv"):
+        write(tmp_path / name, HEADER + rows())
+    with pytest.raises(UserError, match=r"2 tables: one.csv, two.csv.*train.csv and test.csv"):
+        open_table(tmp_path, target="kind", task="classification")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "t.csv is empty"),
+        (HEADER, "t.csv holds no rows"),
+        (b"PK\x03\x04\0\0\0\0", "t.csv is no text file.*saved as CSV"),
+        (b"\x1f\x8b\x08broken", "t.csv is (damaged|cut short).*again"),
+    ],
+)
+def test_files_that_are_no_tables_are_explained(tmp_path, content, words):
+    with pytest.raises(UserError, match=words):
+        table(tmp_path, content)
+
+
+def test_a_broken_parquet_and_a_missing_file_are_explained(tmp_path):
+    with pytest.raises(UserError, match="t.parquet cannot be read as Parquet"):
+        table(tmp_path, "text", "t.parquet")
+    with pytest.raises(UserError, match="nowhere.csv does not exist"):
+        open_table(tmp_path / "nowhere.csv", target="y", task="regression")
+
+
+# --- The target -----------------------------------------------------------------------------------
+
+
+def test_an_unknown_target_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="no column 'kin'.*Did you mean 'kind'.*size, colour"):
+        table(tmp_path, target="kin")
+
+
+def test_rows_without_an_answer_are_left_out(tmp_path):
+    source = table(tmp_path, HEADER + "1,red,2,\n" + rows())
+    assert len(source) == 30 and source.name(0) == "row 2"
+    assert told(source.problems, "column 'kind'", "missing in 1 rows (1)", "left out")
+
+
+@pytest.mark.parametrize(
+    ("answer", "task", "words"),
+    [
+        (lambda n: "same", "classification", "'same' in every row.*another target"),
+        (lambda n: f"name{n}", "classification", "30 different values.*regression.*identifier"),
+        (lambda n: n * 1.5, "classification", "30 different values.*regression"),
+        (lambda n: "ab"[n % 2], "regression", "must hold numbers.*'a', 'b'.*classification"),
+        (lambda n: "", "classification", "missing in every row"),
+        (lambda n: 7, "regression", "'7' in every row"),
+    ],
+)
+def test_unfit_targets_are_refused(tmp_path, answer, task, words):
+    text = "x,y\n" + "".join(f"{n % 9}.5,{answer(n)}\n" for n in range(30))
+    with pytest.raises(UserError, match=words):
+        table(tmp_path, text, target="y", task=task)
+
+
+def test_a_class_with_one_row_is_kept_and_reported(tmp_path):
+    source = table(tmp_path, HEADER + rows() + "1,red,2,rare\n")
+    assert source.target.classes == ["a", "b", "rare"] and source.strata[-1] == 2
+    assert told(source.problems, "column 'kind'", "'rare' has one row only", "add rows")
+
+
+def test_none_may_be_a_class(tmp_path):
+    source = table(tmp_path, (HEADER + rows()).replace(",a\n", ",None\n"))
+    assert source.target.classes == ["None", "b"] and len(source) == 30
+
+
+def test_the_target_of_a_regression_is_standardized_by_the_training_rows(tmp_path):
+    source = table(tmp_path, target="price", task="regression")
+    facts = source.facts(torch.arange(20))
+    examples = source.examples(everything(source), facts)
+    values = np.arange(20.0) ** 2
+    assert facts.target.mean == values.mean() and facts.target.std == values.std()
+    assert examples.targets.dtype == torch.float32 and source.strata is None
+    assert examples.targets[:20].mean().abs() < 1e-6
+    assert facts.decode(examples.targets) == pytest.approx([n * n for n in range(30)], abs=1e-3)
+
+
+def test_a_few_odd_answers_of_a_regression_are_left_out(tmp_path):
+    text = "x,y\n" + "".join(f"{n % 9}.5,{n}\n" for n in range(200)) + "1,inf\n"
+    source = table(tmp_path, text, target="y", task="regression")
+    assert len(source) == 200 and told(source.problems, "column 'y'", "'inf'", "missing")
+
+
+# --- Types of columns -----------------------------------------------------------------------------
+
+
+def column(tmp_path, cell, n=60, name="x"):
+    text = f"{name},y\n" + "".join(f"{cell(k)},{'ab'[k % 2]}\n" for k in range(n))
+    source = table(tmp_path, text, target="y")
+    return source, source.facts(everything(source)).columns[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        (lambda n: n % 3, "number"),
+        (lambda n: f"{n}e-3", "number"),
+        (lambda n: ["yes", "No"][n % 2], "boolean"),
+        (lambda n: ["TRUE", "FALSE"][n % 2], "boolean"),
+        (lambda n: f"level {n % 5}", "category"),
+        (lambda n: f"2024-01-{n % 28 + 1:02}", "date"),
+        (lambda n: f"{n % 28 + 1:02}.03.2024", "date"),
+        (lambda n: f"2024-01-{n % 28 + 1:02} 1{n % 10}:30:00", "date"),
+        (lambda n: f"1{n % 10}:{n:02}:00", "date"),
+    ],
+)
+def test_types_are_inferred(tmp_path, cell, kind):
+    source, found = column(tmp_path, cell)
+    assert found.kind == kind
+    facts, examples = encoded(source)
+    assert examples.inputs.shape[1] == len(facts.features) and examples.inputs.isfinite().all()
+    assert examples.inputs.std(0).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "reason"),
+    [
+        ("x", lambda n: f"name {n}", "identifier"),
+        ("x", lambda n: n + 1, "counts the rows"),
+        ("customer_id", lambda n: 7919 * n % 10007, "named like an identifier"),
+        ("x", lambda n: "same", "'same' in every training row"),
+        ("x", lambda n: "", "no value in any"),
+    ],
+)
+def test_identifiers_and_constants_are_ignored_and_reported(tmp_path, name, cell, reason):
+    text = f"{name},z,y\n" + "".join(f"{cell(k)},{k % 7},{'ab'[k % 2]}\n" for k in range(60))
+    source = table(tmp_path, text, target="y")
+    facts = source.facts(everything(source))
+    assert facts.columns[0].kind == "ignored" and facts.features == ["z"]
+    assert told(source.problems, f"column '{name}'", reason, "not used")
+    source.facts(everything(source))
+    assert len([p for p in source.problems if name in p.where]) == 1
+
+
+def test_nothing_to_learn_from_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no column to learn from beside the target 'y'"):
+        column(tmp_path, lambda n: "same")
+
+
+def test_many_texts_keep_the_most_frequent_levels(tmp_path):
+    source, found = column(tmp_path, lambda n: f"word {n % 200 if n % 2 else 0}", n=1000)
+    assert found.kind == "text" and len(found.levels) == 50 and "word 0" in found.levels
+
+
+def test_heavy_tails_are_bent_and_infinity_is_missing(tmp_path):
+    text = "x,y\n" + "".join(f"{n % 9},{'ab'[n % 2]}\n" for n in range(200)) + "1e300,a\ninf,b\n"
+    source = table(tmp_path, text, target="y")
+    facts, examples = encoded(source)
+    assert facts.features == ["x", "x missing"]
+    assert examples.inputs[200, 0] == pytest.approx(3.0)
+    assert examples.inputs[201].tolist() == [0, 1]
+    assert told(source.problems, "column 'x'", "'inf'", "missing")
+
+
+def test_a_few_odd_cells_do_not_make_numbers_text(tmp_path):
+    text = "x,y\n" + "".join(f"{n % 9},{'ab'[n % 2]}\n" for n in range(200)) + "n/k,a\n"
+    source = table(tmp_path, text, target="y")
+    facts, examples = encoded(source)
+    assert facts.columns[0].kind == "number"
+    assert told(source.problems, "column 'x'", "'n/k'", "mend")
+
+
+# --- One path for training and prediction ---------------------------------------------------------
+
+
+def mixed(tmp_path):
+    text = "size;when;ok;colour;kind\n" + "".join(
+        f"{n},5;2024-0{n % 9 + 1}-11;{['yes', 'no'][n % 2]};{['red', 'blue'][n % 2]};{'ab'[n % 2]}\n"
+        for n in range(40)
+    )
+    return table(tmp_path, text)
+
+
+def test_prediction_equals_training_in_every_form(tmp_path):
+    source = mixed(tmp_path)
+    facts, examples = encoded(source)
+    expected = examples.inputs
+    frame = source.frame.drop("kind")
+    assert torch.equal(encode(frame, facts), expected)
+    assert torch.equal(encode(frame.to_dicts(), facts), expected)
+    assert torch.equal(encode(frame.to_dicts()[3], facts), expected[3:4])
+    assert torch.equal(encode(frame.to_dict(as_series=False), facts), expected)
+    assert torch.equal(encode(frame.select(frame.columns[::-1]), facts), expected)
+    for separator in ",;":
+        frame.write_csv(tmp_path / "new.csv", separator=separator)
+        assert torch.equal(encode(tmp_path / "new.csv", facts), expected)
+    frame[:1].write_csv(tmp_path / "one.csv")
+    assert torch.equal(encode(tmp_path / "one.csv", facts), expected[:1])
+    assert torch.equal(encode(tmp_path / "t.csv", facts), expected), "with the target as well"
+
+
+def test_numbers_may_come_as_numbers(tmp_path):
+    source = table(tmp_path)
+    facts, examples = encoded(source)
+    typed = pl.read_csv(tmp_path / "t.csv")
+    assert torch.equal(encode(typed, facts), examples.inputs)
+    row = {"size": 0.5, "colour": "red", "price": 0, "unknown": 1}
+    assert torch.equal(encode(row, facts), examples.inputs[:1])
+    of_frame = open_table(typed, target="kind", task="classification")
+    assert torch.equal(encoded(of_frame)[1].inputs, examples.inputs)
+
+
+def test_pandas_frames_are_accepted(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    source = table(tmp_path)
+    facts, examples = encoded(source)
+    frame = pandas.read_csv(tmp_path / "t.csv")
+    assert torch.equal(encode(frame, facts), examples.inputs)
+    assert open_table(frame, target="kind", task="classification").target.classes == ["a", "b"]
+
+
+def test_files_without_a_header_are_predicted_without_a_header(tmp_path):
+    source = table(tmp_path, rows(), target="column_4")
+    facts, examples = encoded(source)
+    without = "".join(line.rpartition(",")[0] + "\n" for line in rows(3).splitlines())
+    assert torch.equal(encode(write(tmp_path / "n.csv", without), facts), examples.inputs[:3])
+    assert torch.equal(encode(write(tmp_path / "n.csv", rows(3)), facts), examples.inputs[:3])
+
+
+def test_unseen_categories_are_other_and_missing_columns_are_named(tmp_path):
+    source = table(tmp_path)
+    facts, _ = encoded(source)
+    row = {"size": 1, "colour": "pink", "price": 3}
+    found = dict(zip(facts.features, encode(row, facts)[0].tolist(), strict=True))
+    assert found["colour=other"] == 1 and found["colour=red"] == 0
+    with pytest.raises(UserError, match="column 'colour' is missing.*'color'.*size, colour, price"):
+        encode({"size": 1, "color": "red", "price": 3}, facts)
+    with pytest.raises(UserError, match="cannot be made of a int"):
+        encode(7, facts)
+    names, inputs, problems = read_raw([{**row, "size": "big"}], facts)
+    assert names == ["row 1"] and told(problems, "column 'size'", "'big'")
+
+
+def test_facts_come_from_the_given_rows_only(tmp_path):
+    source = table(tmp_path)
+    changed = table(tmp_path, HEADER + rows(20) + "999,pink,-5,a\n" * 10, name="other.csv")
+    train = torch.arange(20)
+    assert source.facts(train) == changed.facts(train)
+    assert source.fingerprint != changed.fingerprint
+
+
+def test_facts_survive_json(tmp_path):
+    facts, _ = encoded(mixed(tmp_path))
+    assert TableFacts.model_validate_json(facts.model_dump_json()) == facts
+
+
+def test_the_fingerprint_does_not_depend_on_the_place(tmp_path):
+    assert table(tmp_path / "a").fingerprint == table(tmp_path / "b").fingerprint
+    assert table(tmp_path, HEADER + rows(31)).fingerprint != table(tmp_path).fingerprint
+
+
+def test_ten_thousand_rows_are_read_in_a_second(tmp_path):
+    text = "".join(f"{n % 97}.{n % 10}," * 19 + "ab"[n % 2] + "\n" for n in range(10_000))
+    start = time.perf_counter()
+    source = table(tmp_path, ",".join(f"c{k}" for k in range(19)) + ",y\n" + text, target="y")
+    encoded(source)
+    assert time.perf_counter() - start < 3
+
+
+# --- Real sets ------------------------------------------------------------------------------------
+
+REAL = [
+    ("toyota_corolla/ToyotaCorolla.csv", "Price", "regression", 1436),
+    ("toyota_corolla/ToyotaCorolla_wide.csv", "price", "regression", 1436),
+    ("california_housing", "median_house_value", "regression", 20640),
+    ("titanic", "Survived", "classification", 891),
+    ("mammography", "column_7", "classification", 11183),
+    ("adult", "column_15", "classification", 48842),
+]
+
+
+@needs_shared
+@pytest.mark.parametrize(("path", "target", "task", "count"), REAL)
+def test_published_tables_are_read_as_they_come(path, target, task, count):
+    source = open_table(Path(SHARED) / f"tabular_{path}", target=target, task=task)
+    assert len(source) == count
+    facts, examples = encoded(source)
+    assert examples.inputs.isfinite().all() and examples.inputs.abs().max() <= 3
+    if "adult" in path:
+        assert facts.classes == ["<=50K", ">50K"] and source.parts.count("test") == 16281
+        assert np.bincount(source.strata).tolist()[1] == 7841 + 3846
+        assert told(source.problems, "<=50K., >50K.", "dot was removed")
+    if "mammography" in path:
+        assert np.bincount(source.strata).tolist() == [10923, 260]
