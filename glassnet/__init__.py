@@ -10,6 +10,7 @@ Importing this package is cheap; torch comes with the first use.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from glassnet.errors import UserError
@@ -17,6 +18,10 @@ from glassnet.version import __version__
 
 if TYPE_CHECKING:
     from glassnet.api import TrainedRun, inspect, load, train
+
+# Threads that wait for each other by spinning make a step eight times slower as soon as another
+# program wants a core (docs/log.md). OpenMP reads this once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["TrainedRun", "UserError", "__version__", "inspect", "load", "train"]
 

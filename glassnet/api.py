@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, show
+from glassnet import catalog, evaluate, loop, progress
+from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.evaluate import Estimate, Evaluation, report
 from glassnet.recipe import to_yaml
@@ -122,8 +124,9 @@ def train(
     reference = data if isinstance(data, str | Path) else memory.store(data, Path(runs))
     flags = {"task": task, "network": network, **knobs}
     given = {key: value for key, value in flags.items() if value is not None}
-    chosen, recipe = catalog.resolve(str(reference), given)
-    return start(chosen, recipe, name, runs, watcher(show))
+    with watcher(show) as watch:
+        chosen, recipe = catalog.resolve(str(reference), given)
+        return start(chosen, recipe, name, runs, watch)
 
 
 def load(path: str | Path) -> TrainedRun:
@@ -169,6 +172,11 @@ def go_on(
     return TrainedRun(run, task, source)
 
 
-def watcher(visible: bool) -> Show:
+@contextmanager
+def watcher(visible: bool) -> Iterator[Show]:
     """What shows the events: the terminal's or notebook's progress bar, or nothing."""
-    return show.progress if visible else iter
+    if not visible:
+        yield iter
+        return
+    with progress.listening(shows.Waiting()):
+        yield shows.progress

@@ -39,7 +39,8 @@ def check_one(name: str) -> Check:
     sys.stderr.write(f"{name}: {goal.metric} {goal.value} within {goal.minutes:g} min\n")
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        run = api.start(task, recipe, name, folder, api.watcher(True))
+        with api.watcher(True) as watch:
+            run = api.start(task, recipe, name, folder, watch)
         minutes = (time.monotonic() - began) / 60
         value = run.evaluate(test=goal.split == "test").metrics[goal.metric].value
     metric = next(m for m in task.metrics if m.name == goal.metric)

@@ -283,17 +283,34 @@ class Knob:
     type: str
     default: Any
     help: str
+    choices: tuple[str, ...] = ()
+    """The choices that have this knob, such as the optimizers with momentum; empty: always."""
 
 
 def knobs(model: type[BaseModel], prefix: str = "") -> Iterator[Knob]:
     """List all knobs of a recipe, depth first, in the order of their declaration."""
     for name, info in model.model_fields.items():
         path = f"{prefix}{name}"
-        group = _group(info.annotation)
-        if group is None:
+        groups = _groups(info.annotation)
+        if not groups:
             yield Knob(path, _type_name(info), _default(info), info.description or "")
+        elif len(groups) == 1:
+            yield from knobs(groups[0], f"{path}.")
         else:
-            yield from knobs(group, f"{path}.")
+            yield from _choice(path, info, groups)
+
+
+def _choice(path: str, info: FieldInfo, groups: list[type[BaseModel]]) -> Iterator[Knob]:
+    """A choice among groups by name, then the knobs of all groups, each once."""
+    chosen, names = _default(info), [group.model_fields["name"].default for group in groups]
+    yield Knob(path, " | ".join(names), chosen["name"], info.description or "")
+    for name in dict.fromkeys(field for group in groups for field in group.model_fields):
+        having = [group for group in groups if name in group.model_fields and name != "name"]
+        if having:
+            field = having[0].model_fields[name]
+            default = chosen.get(name, _default(field))
+            who = tuple(group.model_fields["name"].default for group in having)
+            yield Knob(f"{path}.{name}", _type_name(field), default, field.description or "", who)
 
 
 # --- Helpers --------------------------------------------------------------------------------------
@@ -325,10 +342,10 @@ def _full_name(name: str, model: type[BaseModel]) -> str:
     return f"fit.{name}" if f"fit.{name}" in fits or not fits else fits[0]
 
 
-def _group(annotation: Any) -> type[BaseModel] | None:
-    """The model behind an annotation, if it is one group of knobs (not a choice of several)."""
+def _groups(annotation: Any) -> list[type[BaseModel]]:
+    """The models behind an annotation: one is a group of knobs, several are a choice."""
     options = [a for a in _flatten(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
-    return options[0] if len(options) == 1 and options[0] is not Goal else None
+    return [option for option in options if option is not Goal]
 
 
 def _flatten(annotation: Any) -> list[Any]:
@@ -344,7 +361,7 @@ def _type_name(info: FieldInfo) -> str:
     options = [a for a in _flatten(info.annotation) if a is not type(None)]
     if len(options) == 1 and typing.get_origin(options[0]) is Literal:
         return " | ".join(map(str, typing.get_args(options[0])))
-    return " | ".join(getattr(a, "__name__", str(a)) for a in options)
+    return " | ".join("list" if typing.get_origin(a) is tuple else a.__name__ for a in options)
 
 
 def _default(info: FieldInfo) -> Any:

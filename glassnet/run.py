@@ -233,8 +233,17 @@ class Run:
             raise UserError(f"{self.path} is being trained by another process.") from None
         except OSError as error:
             raise _cannot_write(self, self.path / ".lock", error) from error
-        with lock:
+        try:
+            self._remove_leftovers()
             yield
+        finally:
+            lock.release()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed training left half-written; weights only, which the lock guards."""
+        for folder in (self.path, self.path / "checkpoint"):
+            for leftover in folder.glob(".*.safetensors.*.tmp"):
+                leftover.unlink(missing_ok=True)
 
     # --- Checkpoints ------------------------------------------------------------------------------
 

@@ -31,6 +31,28 @@ def progress(events: Iterator[Event]) -> Iterator[Event]:
             yield event
 
 
+class Waiting:
+    """Shows work before the first event, if it takes longer than a second."""
+
+    def __init__(self) -> None:
+        self.began: dict[str, float] = {}
+        self.shown = 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Hear how far the work has come."""
+        from time import monotonic
+
+        now = monotonic()
+        began = self.began.setdefault(what, now)
+        if now - began < 1 or (now - self.shown < 0.5 and done < total):
+            return
+        self.shown = now
+        left = (now - began) * (total - done) / max(1, done)
+        end = "\n" if done >= total or not sys.stderr.isatty() else "\r"
+        sys.stderr.write(f"{what}: {done / max(1, total):4.0%}, {left:.0f} s left   {end}")
+        sys.stderr.flush()
+
+
 class Screen:
     """Turns events into a bar and lines of text."""
 

@@ -110,6 +110,25 @@ def test_damaged_members_are_errors_of_that_file_only(tmp_path):
         files.read("bad")
 
 
+def test_names_in_other_spellings_are_made_plain(tmp_path):
+    for path in (
+        zip_of(tmp_path / "a.zip", {"./b/1.txt": b"x", "c\\2.txt": b"y"}),
+        tar_of(tmp_path / "a.tar.gz", {"./b/1.txt": b"x", "c\\2.txt": b"y"}),
+    ):
+        files = open_files(path)
+        assert list(files.sizes) == ["b/1.txt", "c/2.txt"]
+        assert (files.read("b/1.txt"), files.read("c/2.txt")) == (b"x", b"y")
+
+
+def test_a_full_temporary_disk_is_explained(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archives, "_unpack", full)
+    with pytest.raises(UserError, match="a.tar.gz does not fit.*TMPDIR"):
+        open_files(tar_of(tmp_path / "a.tar.gz", {"a": b"x"}))
+
+
 def test_links_in_folders_are_followed_but_not_in_circles(tmp_path):
     write(tmp_path / "elsewhere" / "1.txt", "x")
     write(tmp_path / "set" / "a" / "2.txt", "x")

@@ -24,7 +24,7 @@ from data_fixtures import (
 )
 from PIL import Image
 
-from glassnet.data import pixels
+from glassnet.data import images, pixels
 from glassnet.data.images import ImageFacts, open_images, read_raw, to_tensor
 from glassnet.errors import UserError
 
@@ -63,8 +63,10 @@ def test_classes_may_be_named_like_parts(tmp_path):
     for name in ("train", "bus"):
         save(tmp_path / name / "1.png", picture(1))
         save(tmp_path / name / "2.png", picture(2))
+    save(tmp_path / "loose.png", picture(3))
     source = open_images(tmp_path)
     assert source.classes == ["bus", "train"] and source.parts is None
+    assert told(source.problems, "loose.png", "no label", "left out")
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tgz"])
@@ -475,6 +477,36 @@ def test_unlabelled_and_stray_images_beside_parts_are_reported(tmp_path):
 def test_bad_single_images_are_explained(image, words):
     with pytest.raises(UserError, match=words):
         to_tensor(image, facts_of())
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_no_damage_to_a_file_escapes_as_another_error(format):
+    good = as_bytes(picture(4), format)
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        data = bytearray(good[: random.integers(1, len(good) + 1)])
+        for position in random.integers(0, len(data), random.integers(0, 6)):
+            data[position] = random.integers(0, 256)
+        try:
+            assert to_tensor(bytes(data), facts_of()).shape == (3, 12, 10)
+        except UserError as error:
+            assert "image" in str(error)
+
+
+def test_more_than_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_memory", lambda: 1000.0)
+    source = open_images(class_folders(tmp_path))
+    with pytest.raises(UserError, match="8 images of 12 x 10 pixels need .* smaller size than 10"):
+        source.facts(everything(source))
+
+
+def test_arrays_with_alpha_are_put_on_white(tmp_path):
+    x = np.zeros((4, 3, 3, 4), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=[0, 1, 0, 1])
+    source = open_images(tmp_path / "a.npz")
+    facts = source.facts(torch.arange(4))
+    assert facts.channels == 3 and source.examples(torch.arange(4), facts).inputs.min() == 255
+    assert len(source.examples(torch.arange(0), facts)) == 0
 
 
 # --- What a source promises -----------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import datetime
 import gzip
 import time
 from pathlib import Path
@@ -328,6 +329,11 @@ def test_identifiers_and_constants_are_ignored_and_reported(tmp_path, name, cell
     assert len([p for p in source.problems if name in p.where]) == 1
 
 
+@pytest.mark.parametrize("name", ["acid", "paid", "price_index"])
+def test_names_that_only_sound_like_an_identifier_are_kept(tmp_path, name):
+    assert column(tmp_path, lambda n: 7919 * n % 10007, name=name)[1].kind == "number"
+
+
 def test_nothing_to_learn_from_is_refused(tmp_path):
     with pytest.raises(UserError, match="no column to learn from beside the target 'y'"):
         column(tmp_path, lambda n: "same")
@@ -361,7 +367,7 @@ def test_a_few_odd_cells_do_not_make_numbers_text(tmp_path):
 
 def mixed(tmp_path):
     text = "size;when;ok;colour;kind\n" + "".join(
-        f"{n},5;2024-0{n % 9 + 1}-11;{['yes', 'no'][n % 2]};{['red', 'blue'][n % 2]};{'ab'[n % 2]}\n"
+        f"{n},5;2024-0{n % 9 + 1}-11;{['yes', 'no'][n % 2]};{['red', 'blue'][n % 3 > 0]};{n % 2}\n"
         for n in range(40)
     )
     return table(tmp_path, text)
@@ -383,6 +389,27 @@ def test_prediction_equals_training_in_every_form(tmp_path):
     frame[:1].write_csv(tmp_path / "one.csv")
     assert torch.equal(encode(tmp_path / "one.csv", facts), expected[:1])
     assert torch.equal(encode(tmp_path / "t.csv", facts), expected), "with the target as well"
+
+
+def test_values_may_come_in_their_own_types(tmp_path):
+    source = mixed(tmp_path)
+    facts, examples = encoded(source)
+    typed = {"size": 3.5, "when": datetime.date(2024, 4, 11), "ok": False, "colour": "red"}
+    assert torch.equal(encode(typed, facts), examples.inputs[3:4])
+    nothing = dict.fromkeys(typed)
+    assert encode(nothing, facts).count_nonzero() == 0
+    assert len(source.examples(torch.arange(0), facts)) == 0
+
+
+def test_columns_of_bytes_and_lists_are_ignored(tmp_path):
+    n = 30
+    frame = pl.DataFrame({
+        "x": range(n), "bytes": [b"x"] * n, "list": [[1]] * n, "y": ["a", "b"] * (n // 2),
+        "kind": pl.Series(["u", "v", "w"] * (n // 3), dtype=pl.Categorical),
+    })  # fmt: skip
+    source = open_table(frame.with_columns(pl.col("x") * 1.5), target="y", task="classification")
+    facts, _ = encoded(source)
+    assert facts.features == ["x", "kind=u", "kind=v", "kind=w", "kind=other"]
 
 
 def test_numbers_may_come_as_numbers(tmp_path):

@@ -93,7 +93,11 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     made: dict[str, argparse.ArgumentParser] = {}
     for verb in verbs.VERBS:
         sub = commands.add_parser(
-            verb.name, help=verb.help, description=verb.help, allow_abbrev=False, add_help=False
+            verb.name,
+            help=verb.help.replace("%", "%%"),
+            description=verb.help,
+            allow_abbrev=False,
+            add_help=False,
         )
         sub.formatter_class = argparse.RawDescriptionHelpFormatter
         sub.add_argument("-h", "--help", action=_Help, more=verb.more_help, help="show this help")

@@ -109,7 +109,8 @@ def knob_help(model: Any, prefix: str = "") -> str:
     lines = []
     for knob in knobs(model, prefix):
         default = "unset" if knob.default is None else knob.default
-        lines.append(f"  --{knob.name}  {knob.type}  (default: {default})")
+        only = f"{', '.join(knob.choices)}; " if knob.choices else ""
+        lines.append(f"  --{knob.name}  {knob.type}  ({only}default: {default})")
         if knob.help:
             indent = "      "
             lines.append(fill(knob.help, 96, initial_indent=indent, subsequent_indent=indent))

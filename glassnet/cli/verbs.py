@@ -42,10 +42,11 @@ def train(options: Options) -> int:
     """Train, or with ``--dry-run`` only say what it would cost."""
     from glassnet import api, catalog
 
-    task, recipe = catalog.resolve(options.data, options.knobs)
-    if options.dry_run:
-        return _dry_run(options, task, recipe)
-    run = api.start(task, recipe, options.name, options.runs, api.watcher(True))
+    with api.watcher(True) as watch:
+        task, recipe = catalog.resolve(options.data, options.knobs)
+        if options.dry_run:
+            return _dry_run(options, task, recipe)
+        run = api.start(task, recipe, options.name, options.runs, watch)
     return _trained(options, run)
 
 
@@ -53,7 +54,9 @@ def resume(options: Options) -> int:
     """Continue a run."""
     from glassnet import api
 
-    return _trained(options, api.resume(options.run, api.watcher(True)))
+    with api.watcher(True) as watch:
+        run = api.resume(options.run, watch)
+    return _trained(options, run)
 
 
 def _trained(options: Options, run: Any) -> int:

@@ -8,6 +8,7 @@ and its members are slices of that file. So a packed set is read without seeking
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import mmap
@@ -56,10 +57,15 @@ def open_files(path: Path) -> Files:
     if not path.is_file():
         raise UserError(f"{path} does not exist. Check the spelling; the path must be readable.")
     try:
-        if zipfile.is_zipfile(path):
-            return Zip(path)
-        return Tar(path)
+        with path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"
+        return Zip(path) if is_zip else Tar(path)
     except (*_BROKEN, zipfile.BadZipFile) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise UserError(
+                f"{path} does not fit into {tempfile.gettempdir()} when it is unpacked. Free some "
+                "space, or set TMPDIR to a folder on another disk."
+            ) from error
         raise UserError(
             f"{path} cannot be read as an archive ({error or type(error).__name__}). It may be "
             f"cut short or be no archive: fetch it again. Known: {', '.join(ARCHIVES)}."
@@ -99,13 +105,14 @@ class Zip:
         sizes = {m.filename: m.file_size for m in members if not _is_zip_link(m)}
         _report_links(path, [m.filename for m in members if _is_zip_link(m)], self.problems)
         self.sizes: Mapping[str, int] = _checked(path, sizes)
+        self._names = {_plain_name(name): name for name in sizes}
         if any(m.flag_bits & 1 for m in members):
             raise UserError(f"{path} is protected by a password. Unpack it, and give the folder.")
 
     def read(self, name: str) -> bytes:
         """Return the content of one member."""
         try:
-            return self._zip.read(name)
+            return self._zip.read(self._names[name])
         except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise OSError(f"damaged in the archive: {error}") from error
 

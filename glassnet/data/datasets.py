@@ -22,6 +22,7 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import yaml
 
 from glassnet import listing
 from glassnet.errors import UserError
+from glassnet.progress import tell
 
 Progress = Callable[[int, int], None]
 
@@ -62,7 +64,6 @@ class DataSet:
     summary: str
     kind: str
     """'images' or 'table'"""
-    task: str
     licence: str
     homepage: str
     target: str = ""
@@ -91,8 +92,8 @@ def describe(name: str) -> DataSet:
     path = listing.file("datasets", name, ".yaml")
     entry = yaml.safe_load(path.read_text(encoding="utf-8"))
     items = tuple(Item(**{**item, "urls": tuple(item["urls"])}) for item in entry.pop("files", []))
-    entry |= {key: tuple(entry.get(key, ())) for key in ("classes", "columns")}
-    return DataSet(name=name, files=items, **entry)
+    lists: Any = {key: tuple(entry.pop(key, ())) for key in ("classes", "columns")}
+    return DataSet(name=name, files=items, **lists, **entry)
 
 
 def fetch(name: str, *, mirror: str | None = None, progress: Progress | None = None) -> Path:
@@ -101,6 +102,7 @@ def fetch(name: str, *, mirror: str | None = None, progress: Progress | None = N
     ``mirror`` is a folder or an http address, by default the environment's ``GLASSNET_DATA``.
     """
     data = describe(name)
+    progress = progress or partial(tell, f"downloading {name}")
     mirror = os.environ.get("GLASSNET_DATA", "") if mirror is None else mirror
     web = mirror.startswith(("http://", "https://"))
     if mirror and not web and not Path(mirror).is_dir():

@@ -32,6 +32,7 @@ from glassnet.data.layouts import ArrayStore, Layout
 from glassnet.data.pixels import Geometry, Shape, Unreadable
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
+from glassnet.progress import tell
 from glassnet.task import Facts, Problem
 
 KEPT_SIZE = 128
@@ -68,6 +69,7 @@ def open_images(
     """Open a set of labelled images; ``size`` is the shorter side in pixels that they are given."""
     if size is not None and size < 1:
         raise UserError(f"size must be at least 1 pixel, found {size}.")
+    progress = progress or partial(tell, "decoding images")
     layout = layouts.find(Path(path).expanduser())
     return ImageSource(layout, Path(path), size, progress)
 
@@ -287,7 +289,7 @@ class ImageSource:
 
     def _refuse_too_much(self, count: int, geometry: Geometry) -> None:
         needed = count * geometry.channels * geometry.height * geometry.width
-        held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        held = _memory()
         if needed > held * 0.6:
             raise UserError(
                 f"{self.path}: {count:,} images of {geometry.height} x {geometry.width} pixels "
@@ -367,6 +369,14 @@ def _firsts(store: ArrayStore, rows: Sequence[int]) -> list[int]:
     """One row of every array that these rows come from."""
     numbers = np.searchsorted(store.starts, np.array(rows), side="right") - 1
     return [int(store.starts[number]) for number in np.unique(numbers)]
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError):  # Windows
+        return float("inf")
 
 
 def _array_shape(store: ArrayStore, row: int) -> Shape:

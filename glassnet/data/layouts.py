@@ -11,6 +11,7 @@ A text file ``classes.txt`` beside arrays names the classes, one per line.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import zipfile
@@ -209,7 +210,7 @@ def _only_parts(path: Path, split: Split) -> tuple[Split, list[Problem]]:
     if not classed:
         flat: Split = {name: (None, _top(name)) for name in split}
         if len({label for _, label in flat.values()} - set(PARTS)) > 0:
-            return flat, []  # such as the classes 'train' and 'bus'
+            return _only_classed(path, flat)  # such as the classes 'train' and 'bus'
         raise UserError(f"{path}: train/ and test/ hold no class folders.\n{expected(path)}")
     problems = []
     bare = Counter(part for part, label in split.values() if part and not label)
@@ -498,18 +499,22 @@ def _npz(path: Path) -> Layout:
             labels = {y: held[y].reshape(-1) for _, y, _ in pairs}
             names = [str(c) for c in held["class_names"]] if "class_names" in held.files else None
         blocks = [_npz_block(path, x, labels[y], part) for x, y, part in pairs]
+    except UserError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        pickled = "pickle" in str(error)
-        raise UserError(
-            f"{path} "
-            + ("holds Python objects (a pickle), which glassnet never loads" if pickled
-               else f"cannot be read as .npz ({error})")
-            + ". Save plain arrays: np.savez(path, x=images, y=labels)."
-        ) from error  # fmt: skip
-    digest = hashlib.sha256  # over the arrays' bytes, so that packing does not matter
-    return _arrays(path, blocks, names, lambda: _digest_npz(path, pairs, digest()), ".npz arrays")
+        raise UserError(f"{path} {_npz_failure(error)}. Save plain arrays: {_NPZ_HOW}.") from error
+    # Over the arrays' bytes, so that packing does not matter.
+    digest = functools.partial(_digest_npz, path, pairs)
+    return _arrays(path, blocks, names, digest, ".npz arrays")
+
+
+_NPZ_HOW = "np.savez(path, x=images, y=labels)"
+
+
+def _npz_failure(error: Exception) -> str:
+    if "pickle" in str(error):
+        return "holds Python objects (a pickle), which glassnet never loads"
+    return f"cannot be read as .npz ({error})"
 
 
 def _npz_pairs(path: Path, keys: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -529,11 +534,9 @@ def _npz_pairs(path: Path, keys: Sequence[str]) -> list[tuple[str, str, str]]:
 
 def _npz_block(path: Path, key: str, labels: Array, part: str) -> Block:
     with zipfile.ZipFile(path) as packed, packed.open(key + ".npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )  # fmt: skip
+        old = np.lib.format.read_magic(file) == (1, 0)
+        formats = np.lib.format
+        read = formats.read_array_header_1_0 if old else formats.read_array_header_2_0
         shape, _, dtype = read(file)
     if dtype.hasobject:
         raise ValueError("pickled objects")
@@ -565,13 +568,14 @@ def _channel_order(
     )
 
 
-def _digest_npz(path: Path, pairs: Sequence[tuple[str, str, str]], digest: Any) -> str:
+def _digest_npz(path: Path, pairs: Sequence[tuple[str, str, str]]) -> str:
+    digest = hashlib.sha256()
     with np.load(path, allow_pickle=False) as held:
         for x, y, part in pairs:
             for array in (held[x], held[y]):
                 digest.update(f"{part}{array.shape}{array.dtype.str}".encode())
                 digest.update(np.ascontiguousarray(array).data)
-    return str(digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _digest_raw(files: Files, names: Sequence[str]) -> str:

@@ -16,10 +16,12 @@ Legend: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +29,7 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from glassnet.errors import UserError
@@ -101,7 +103,9 @@ def header(data: bytes) -> Shape:
         width, height = struct.unpack(">II", data[16:24])
         return Shape(height, width, 1 if data[25] in (0, 4) else 3)  # colour types grey, grey+alpha
     image = _opened(data)
-    turned = image.getexif().get(0x0112, 1) >= 5  # orientations that swap the axes
+    with _damage(data):
+        exif = image.getexif()
+    turned = exif.get(0x0112, 1) >= 5  # orientations that swap the axes
     width, height = image.size[::-1] if turned else image.size
     return Shape(height, width, 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3)
 
@@ -115,7 +119,10 @@ def num_frames(data: bytes) -> int:
     """How many frames an animation has; 1 for everything that is none."""
     if data[:4] not in (b"GIF8", b"RIFF", b"II*\0", b"MM\0*") and b"acTL" not in data[:128]:
         return 1
-    return int(getattr(_opened(data), "n_frames", 1))
+    image = _opened(data)
+    with _damage(data):
+        return int(getattr(image, "n_frames", 1))
+    return 1
 
 
 def fit(x_CHW: Tensor, geometry: Geometry) -> Tensor:
@@ -229,10 +236,8 @@ def _decode(data: bytes, smallest: tuple[int, int]) -> Tensor:
     if image.format == "JPEG":
         # The EXIF turn comes later, so that both sides must reach the longer of the two.
         image.draft(None, (max(smallest), max(smallest)))
-    try:
+    with _damage(data):
         return from_pil(image)
-    except (OSError, ValueError, SyntaxError, struct.error, IndexError) as error:
-        raise _broken(data, error) from error
 
 
 def _shrunk(smallest: tuple[int, int]) -> dict[str, int]:
@@ -254,11 +259,20 @@ def _is_plain_jpeg(data: bytes) -> bool:
 
 
 def _opened(data: bytes) -> Image.Image:
-    try:
+    with _damage(data):
         return Image.open(io.BytesIO(data))
+
+
+@contextlib.contextmanager
+def _damage(data: bytes) -> Iterator[None]:
+    """Turn whatever Pillow raises for a damaged file into Unreadable: it may be anything."""
+    try:
+        yield
+    except UserError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(f"has more than {MAX_PIXELS:,} pixels", "make it smaller") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error) as error:
+    except Exception as error:
         raise _broken(data, error) from error
 
 

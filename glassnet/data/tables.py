@@ -55,7 +55,7 @@ _DATES = [
 _TRUE = ("true", "yes", "y", "t")
 _FALSE = ("false", "no", "n", "f")
 _ID_NAME = re.compile(
-    r"(^|[_\W])(id|idx|index|uuid|guid|key|row_?(id|nr|number))$|[a-z]I[dD]$", re.I
+    r"(?i:^(id|idx|index|key|row|nr|number|unnamed.*)$|(^|[_\W])(id|uuid|guid)$)|[a-z]I[dD]$"
 )
 
 
@@ -232,7 +232,7 @@ class TableSource:
         """Learn types, scales and categories from these rows."""
         if not len(rows):
             raise UserError(f"{self.origin}: no row is left to learn from.")
-        frame = self.frame[rows.tolist()]
+        frame = self.frame[rows.numpy()]
         names = [name for name in frame.columns if name != self.target.name]
         columns = [learn_column(frame[name], self.separator) for name in names]
         for column in columns:
@@ -249,7 +249,7 @@ class TableSource:
 
     def examples(self, rows: Tensor, facts: TableFacts, /) -> TensorExamples:
         """Encode these rows."""
-        _, inputs, problems = read_raw(self.frame[rows.tolist()], facts)
+        _, inputs, problems = read_raw(self.frame[rows.numpy()], facts)
         for problem in problems:
             self._report(problem.where, problem.what, problem.remedy)
         answers = self._answers[rows.numpy()]
@@ -363,7 +363,7 @@ class TableSource:
 def learn_column(column: pl.Series, separator: str = ",") -> Column:
     """Find a column's type, scale and levels."""
     name, present = column.name, column.drop_nulls()
-    if present.dtype.is_nested() or present.dtype == pl.Object:
+    if present.dtype.is_nested() or present.dtype in (pl.Object, pl.Binary):
         return Column(name=name, kind="ignored", reason=f"holds {present.dtype}, no single values")
     if not len(present):
         return Column(name=name, kind="ignored", reason="has no value in any training row")
@@ -424,7 +424,8 @@ def _learn_category(name: str, present: pl.Series, missing: bool) -> Column:
 def _identifier(present: pl.Series) -> str:
     """Why a column is taken for an identifier: its values say which row it is, nothing else."""
     n = len(present)
-    if n < ENOUGH_ROWS or present.n_unique() < n:
+    head = present.head(1000)  # most columns show at once that they are none
+    if n < ENOUGH_ROWS or head.n_unique() < len(head) or present.n_unique() < n:
         return ""
     notation, numbers = read_numbers(present, ",")
     if not notation:
@@ -505,7 +506,7 @@ def _encode(column: pl.Series, facts: Column, problems: list[Problem]) -> Array:
     elif facts.kind == "date":
         gone, block = _encode_date(column, facts)
     elif facts.kind == "boolean":
-        gone, block = _encode_boolean(column, facts)
+        gone, block = _encode_boolean(column)
     else:
         gone, block = _encode_category(column, facts)
     block[gone] = 0
@@ -559,14 +560,12 @@ def _date_parts(clock: bool) -> list[str]:
     return ["day", *(f"{circle} {wave}" for circle in circles for wave in ("sin", "cos"))]
 
 
-def _encode_boolean(column: pl.Series, facts: Column) -> tuple[Array, Array]:
-    text = _as_text(column)
-    levels = [level.lower() for level in facts.levels]
-    lowered = text.str.to_lowercase()
-    x = np.zeros((len(text), 1))
-    for value, level in zip((-1.0, 1.0), levels, strict=False):
-        x[(lowered == level).fill_null(False).to_numpy(), 0] = value
-    return text.is_null().to_numpy(), x
+def _encode_boolean(column: pl.Series) -> tuple[Array, Array]:
+    """-1 and 1 by meaning, so that True may be given where training had 'yes'."""
+    text = _as_text(column).str.to_lowercase()
+    yes = text.is_in((*_TRUE, "1")).fill_null(False).to_numpy()
+    no = text.is_in((*_FALSE, "0")).fill_null(False).to_numpy()
+    return ~(yes | no), (yes.astype(float) - no.astype(float))[:, None]
 
 
 def _encode_category(column: pl.Series, facts: Column) -> tuple[Array, Array]:
@@ -621,7 +620,7 @@ def _as_text(column: pl.Series) -> pl.Series:
 
 
 def _is_boolean(present: pl.Series) -> bool:
-    if present.dtype != pl.String:
+    if present.dtype != pl.String or present.head(1000).n_unique() > 2:
         return False
     values = set(present.unique().str.to_lowercase().to_list())
     return values in [{yes, no} for yes, no in zip(_TRUE, _FALSE, strict=True)]
@@ -643,7 +642,9 @@ def _digest(frame: pl.DataFrame, parts: Iterable[str] | None) -> str:
     """Over the cells as text, so that packing, encoding and separator do not matter."""
     digest = hashlib.sha256("\0".join(frame.columns).encode())
     plain = frame.select(
-        column for column in frame if not column.dtype.is_nested() and column.dtype != pl.Object
+        column
+        for column in frame
+        if not column.dtype.is_nested() and column.dtype not in (pl.Object, pl.Binary)
     )
     for start in range(0, plain.height, 100_000):
         digest.update(plain[start : start + 100_000].write_csv(include_header=False).encode())

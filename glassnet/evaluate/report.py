@@ -85,6 +85,8 @@ def _asked(trained: Trained) -> Section:
     recipe = trained.recipe.model_dump(mode="json")
     rows: list[list[str]] = []
     for knob in knobs(type(trained.recipe)):
+        if knob.choices:
+            continue  # shown with the choice itself
         value: Any = recipe
         for part in knob.name.split("."):
             value = value.get(part) if isinstance(value, dict) else None

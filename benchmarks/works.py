@@ -1,0 +1,151 @@
+"""The three works of the benchmark: data, network, batch size; the same for every peer.
+
+The rows are divided and encoded by glassnet once, and stored as tensors for the peers, which get
+them ready: standardized floats in memory. glassnet itself starts from the file, as a user would.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+LR = 1e-3
+
+
+@dataclass(frozen=True)
+class Work:
+    """One training to be timed."""
+
+    name: str
+    title: str
+    network: dict[str, Any]
+    batch_size: int
+    epochs: int
+    write: Callable[[Path], Path]
+    """Write the data set into a folder; return the file."""
+    knobs: dict[str, Any] = field(default_factory=dict)
+    """Of glassnet's recipe, beside those that all works share."""
+
+
+def table(folder: Path) -> Path:
+    """12,500 made-up rows of 20 numbers in 3 classes."""
+    import polars as pl
+    from sklearn.datasets import make_classification
+
+    x, y = make_classification(12_500, 20, n_informative=10, n_classes=3, random_state=0)
+    columns = {f"x{i}": x[:, i].astype("float32") for i in range(x.shape[1])}
+    path = folder / "table.parquet"
+    pl.DataFrame({**columns, "target": [f"class {c}" for c in y]}).write_parquet(path)
+    return path
+
+
+def fashion(folder: Path) -> Path:
+    """The first 15,000 training images of Fashion-MNIST."""
+    data = Path(os.environ.get("GLASSNET_DATA", HERE / "../../shared/data"))
+    images, labels = (
+        np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8)
+        for file in sorted((data / "image_fashion_mnist").rglob("train-*ubyte.gz"))
+    )
+    x = images[16:].reshape(-1, 28, 28)[:15_000]
+    path = folder / "fashion.npz"
+    np.savez(path, x=x, y=labels[8:][:15_000])
+    return path
+
+
+def photos(folder: Path) -> Path:
+    """320 made-up images of 3×64×64: stripes of a slope that is the class, in noise."""
+    random = np.random.default_rng(0)
+    y = random.permutation(np.arange(320) % 4)
+    rows, columns = np.mgrid[:64, :64]
+    angle = y * np.pi / 4
+    phase = rows * np.sin(angle)[:, None, None] + columns * np.cos(angle)[:, None, None]
+    noise = random.normal(0, 40, (320, 64, 64, 3))
+    x = 128 + 60 * np.sin(phase + random.uniform(0, 6, (320, 1, 1)))[..., None] + noise
+    path = folder / "photos.npz"
+    np.savez(path, x=x.clip(0, 255).astype("uint8"), y=y)
+    return path
+
+
+PLAIN = {"augment.shift": 0.0}
+WORKS = {
+    work.name: work
+    for work in (
+        Work(
+            "table",
+            "table MLP 20-100-100-3, batch 256",
+            {"name": "mlp", "hidden": [100, 100]},
+            batch_size=256,
+            epochs=41,
+            write=table,
+            knobs={"target": "target"},
+        ),
+        Work("lenet", "LeNet-5, Fashion-MNIST, batch 128", {"name": "lenet"}, 128, 4, fashion, PLAIN),
+        Work(
+            "resnet",
+            "ResNet-18, 3×64×64, batch 32",
+            {"name": str(HERE / "resnet.py")},
+            batch_size=32,
+            epochs=3,
+            write=photos,
+            knobs=PLAIN,
+        ),
+    )
+}
+
+
+def knobs(work: Work) -> dict[str, Any]:
+    """The knobs of glassnet that make its training the same as the peers'."""
+    return {
+        "network": work.network,
+        "batch_size": work.batch_size,
+        "epochs": work.epochs,
+        "lr": LR,
+        "optimizer": "adam",
+        "schedule": "constant",
+        "keep": "last",
+        "split.test": 0.0,
+        **work.knobs,
+    }
+
+
+def prepare(work: Work, folder: Path) -> dict[str, Any]:
+    """Write the data set and the peers' tensors; return the multiply-adds of a step, times two."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from glassnet import catalog
+    from glassnet.networks._standardize import Standardize
+    from glassnet.splits import divide
+
+    task, recipe = catalog.resolve(str(work.write(folder)), knobs(work))
+    data = divide(task.source(recipe), recipe.split)
+    train, validation = (data.pool.batch(part) for part in data.positions(0))
+    is_image = train.inputs.ndim == 4
+    ready = Standardize(data.facts.mean, data.facts.std) if is_image else torch.nn.Identity()
+    tensors = {
+        "x": ready(train.inputs).contiguous(),
+        "y": train.targets,
+        "x_validation": ready(validation.inputs).contiguous(),
+        "y_validation": validation.targets,
+    }
+    torch.save(tensors, folder / f"{work.name}.pt")
+    network = build(work, tensors)
+    with FlopCounterMode(display=False) as counter:
+        network(tensors["x"][: work.batch_size]).sum().backward()
+    return {"flops": counter.get_total_flops(), "rows": len(tensors["x"])}
+
+
+def build(work: Work, tensors: dict[str, Any]) -> Any:
+    """The network, of glassnet's own class, for standardized floats."""
+    from glassnet.network import build_network
+    from glassnet.recipe import NetworkKnobs
+
+    num_classes = int(tensors["y"].max()) + 1
+    return build_network(NetworkKnobs(**work.network), tuple(tensors["x"].shape[1:]), num_classes)
