@@ -7,7 +7,9 @@ them ready: standardized floats in memory. glassnet itself starts from the file,
 from __future__ import annotations
 
 import gzip
+import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,25 +30,24 @@ class Work:
     network: dict[str, Any]
     batch_size: int
     epochs: int
-    write: Callable[[Path], Path]
-    """Write the data set into a folder; return the file."""
+    file: str
+    write: Callable[[Path], None]
+    """Write the data set into that file."""
     knobs: dict[str, Any] = field(default_factory=dict)
     """Of glassnet's recipe, beside those that all works share."""
 
 
-def table(folder: Path) -> Path:
+def table(path: Path) -> None:
     """12,500 made-up rows of 20 numbers in 3 classes."""
     import polars as pl
     from sklearn.datasets import make_classification
 
     x, y = make_classification(12_500, 20, n_informative=10, n_classes=3, random_state=0)
     columns = {f"x{i}": x[:, i].astype("float32") for i in range(x.shape[1])}
-    path = folder / "table.parquet"
     pl.DataFrame({**columns, "target": [f"class {c}" for c in y]}).write_parquet(path)
-    return path
 
 
-def fashion(folder: Path) -> Path:
+def fashion(path: Path) -> None:
     """The first 15,000 training images of Fashion-MNIST."""
     data = Path(os.environ.get("GLASSNET_DATA", HERE / "../../shared/data"))
     images, labels = (
@@ -54,12 +55,10 @@ def fashion(folder: Path) -> Path:
         for file in sorted((data / "image_fashion_mnist").rglob("train-*ubyte.gz"))
     )
     x = images[16:].reshape(-1, 28, 28)[:15_000]
-    path = folder / "fashion.npz"
     np.savez(path, x=x, y=labels[8:][:15_000])
-    return path
 
 
-def photos(folder: Path) -> Path:
+def photos(path: Path) -> None:
     """320 made-up images of 3×64×64: stripes of a slope that is the class, in noise."""
     random = np.random.default_rng(0)
     y = random.permutation(np.arange(320) % 4)
@@ -68,9 +67,7 @@ def photos(folder: Path) -> Path:
     phase = rows * np.sin(angle)[:, None, None] + columns * np.cos(angle)[:, None, None]
     noise = random.normal(0, 40, (320, 64, 64, 3))
     x = 128 + 60 * np.sin(phase + random.uniform(0, 6, (320, 1, 1)))[..., None] + noise
-    path = folder / "photos.npz"
     np.savez(path, x=x.clip(0, 255).astype("uint8"), y=y)
-    return path
 
 
 PLAIN = {"augment.shift": 0.0}
@@ -83,16 +80,27 @@ WORKS = {
             {"name": "mlp", "hidden": [100, 100]},
             batch_size=256,
             epochs=41,
+            file="table.parquet",
             write=table,
             knobs={"target": "target"},
         ),
-        Work("lenet", "LeNet-5, Fashion-MNIST, batch 128", {"name": "lenet"}, 128, 4, fashion, PLAIN),
+        Work(
+            "lenet",
+            "LeNet-5, Fashion-MNIST, batch 128",
+            {"name": "lenet"},
+            batch_size=128,
+            epochs=4,
+            file="fashion.npz",
+            write=fashion,
+            knobs=PLAIN,
+        ),
         Work(
             "resnet",
             "ResNet-18, 3×64×64, batch 32",
             {"name": str(HERE / "resnet.py")},
             batch_size=32,
             epochs=3,
+            file="photos.npz",
             write=photos,
             knobs=PLAIN,
         ),
@@ -116,16 +124,22 @@ def knobs(work: Work) -> dict[str, Any]:
 
 
 def prepare(work: Work, folder: Path) -> dict[str, Any]:
-    """Write the data set and the peers' tensors; return the multiply-adds of a step, times two."""
+    """Write the data set and the peers' tensors; return what the table needs to know."""
+    from contextlib import ExitStack
+
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from glassnet import catalog
+    from glassnet.loop import assemble
     from glassnet.networks._standardize import Standardize
-    from glassnet.splits import divide
 
-    task, recipe = catalog.resolve(str(work.write(folder)), knobs(work))
-    data = divide(task.source(recipe), recipe.split)
+    work.write(folder / work.file)
+    task, recipe = catalog.resolve(str(folder / work.file), knobs(work))
+    peak = {threads: matrix_peak(threads) for threads in (1, os.cpu_count() or 1)}
+    with ExitStack() as stack:
+        data = assemble(task, recipe, None, stack).data
+        threads = torch.get_num_threads()
     train, validation = (data.pool.batch(part) for part in data.positions(0))
     is_image = train.inputs.ndim == 4
     ready = Standardize(data.facts.mean, data.facts.std) if is_image else torch.nn.Identity()
@@ -139,7 +153,31 @@ def prepare(work: Work, folder: Path) -> dict[str, Any]:
     network = build(work, tensors)
     with FlopCounterMode(display=False) as counter:
         network(tensors["x"][: work.batch_size]).sum().backward()
-    return {"flops": counter.get_total_flops(), "rows": len(tensors["x"])}
+    rows = len(tensors["x"])
+    return {
+        "title": work.title,
+        "threads": threads,
+        "rows": rows,
+        "steps": -(-rows // work.batch_size),
+        "flops": counter.get_total_flops(),
+        "peak": peak,
+    }
+
+
+def matrix_peak(threads: int) -> float:
+    """Operations per second of a float32 matrix product: the best of a second."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    best, began = math.inf, time.perf_counter()
+    while time.perf_counter() - began < 1:
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    torch.set_num_threads(before)
+    return float(2 * 1024**3 / best)
 
 
 def build(work: Work, tensors: dict[str, Any]) -> Any:

@@ -37,7 +37,7 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
     values = _values(reference)
     if "data" in flags:
         values["data"] = flags["data"]
-    name = flags.get("task") or values.get("task") or fitting_task(values["data"], flags)
+    name = flags.get("task") or values.get("task") or fitting_task(values["data"], {**values, **flags})
     chosen = task(str(name))
     entry = sources.named(values["data"])
     known = {"target": entry.target} if entry and entry.target else {}
@@ -49,7 +49,8 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
 
 def fitting_task(data: str, flags: Mapping[str, Any]) -> str:
     """Choose the task that fits the data; UserError if none does or several do."""
-    look = sources.look(data, target=flags.get("target"))
+    target = flags.get("target")
+    look = sources.look(data, target=None if target is None else str(target))
     fitting = tasks_for(look)
     if len(fitting) == 1:
         return next(iter(fitting))
@@ -82,6 +83,8 @@ def _values(reference: str) -> dict[str, Any]:
         values = read_yaml(path)
         if "data" not in values:
             raise UserError(f"{path} lacks `data:`, a path or a name from `glassnet datasets`.")
+        if not isinstance(values["data"], str):
+            raise UserError(f"{path}: `data:` must be a path or a name, found {values['data']!r}.")
         beside = path.parent / str(values["data"])
         if not Path(values["data"]).exists() and beside.exists():
             values["data"] = str(beside)
@@ -99,7 +102,9 @@ def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
     elif isinstance(network, str) and network.endswith(".py"):
         network = _absolute(network)
     own = {"network": network} if network is not None else {}
-    return {**values, **own, **{key: _absolute(values[key]) for key in ("data", "task")}}
+    if str(values["task"]).endswith(".py"):  # else a folder of the task's name would be taken
+        own["task"] = _absolute(values["task"])
+    return {**values, **own, "data": _absolute(values["data"])}
 
 
 def _absolute(data: str) -> str:

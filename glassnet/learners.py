@@ -179,15 +179,38 @@ def answer(network: nn.Module, inputs: Tensor) -> Tensor:
         return torch.cat([network(piece).float() for piece in inputs.split(SCORING_BATCH)])
 
 
-def fill(recipe: Rec, num_examples: int) -> Rec:
-    """Set what is unset among batch size, learning rate and epochs; evidence in docs/log.md."""
-    fit = recipe.fit
-    batch_size = fit.batch_size or min(128, max(16, num_examples // 20))
-    filled = fit.model_copy(
-        update={
-            "batch_size": batch_size,
-            "lr": fit.lr or 3e-3,
-            "epochs": fit.epochs or min(100, max(8, round(8 * 50_000 / num_examples))),
+def filler(
+    lr: Mapping[str, float], batch_size: Callable[[int], int], epochs: Callable[[int], int]
+) -> Callable[[Rec, int], Rec]:
+    """Return the function that sets a task's unset knobs.
+
+    ``lr`` is by name of the optimizer; ``batch_size`` and ``epochs`` are functions of the number
+    of training examples. The evidence for each task's values is in docs/log.md.
+    """
+
+    def fill(recipe: Rec, num_examples: int) -> Rec:
+        fit = recipe.fit
+        values = {
+            "batch_size": fit.batch_size or batch_size(num_examples),
+            "lr": fit.lr or lr[fit.optimizer.name],
+            "epochs": fit.epochs or epochs(num_examples),
         }
-    )
-    return recipe.model_copy(update={"fit": filled})
+        return recipe.model_copy(update={"fit": fit.model_copy(update=values)})
+
+    return fill
+
+
+def between(low: int, value: float, high: int) -> int:
+    """Round, and keep within limits.
+
+    >>> between(3, 9.1, 200)
+    9
+    """
+    return round(min(high, max(low, value)))
+
+
+fill_for_tables = filler(
+    lr={"muon": 3e-3, "adamw": 3e-3, "adam": 3e-3, "rmsprop": 1e-3, "sgd": 0.05},
+    batch_size=lambda n: 2 ** between(4, math.log2(n / 20), 7),
+    epochs=lambda n: between(20, 400_000 / n, 100),
+)

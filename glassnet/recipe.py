@@ -30,7 +30,8 @@ M = TypeVar("M", bound=BaseModel)
 class Knobs(BaseModel):
     """A group of knobs: immutable, and strict about names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Numbers to text: YAML and flags read the name of the column 2024 as a number.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class NetworkKnobs(BaseModel):
@@ -183,6 +184,7 @@ class Goal(Knobs):
 class Recipe(Knobs):
     """A complete training: data, task and knobs. Tasks add fields of their own."""
 
+    summary: str = Field("", description="One line about the recipe, for lists.")
     task: str = Field(description="A name from `glassnet tasks`, or a Python file of your own.")
     data: str = Field(description="A path, or a name from `glassnet datasets`.")
     network: NetworkKnobs
@@ -247,7 +249,7 @@ def parse_value(text: str) -> Any:
     try:
         return float(text) if "e" in text.lower() and text[:1] in "0123456789.-+" else _yaml(text)
     except ValueError:
-        return text
+        return _yaml(text)
 
 
 def build(model: type[M], values: Mapping[str, Any], prefix: str = "") -> M:

@@ -210,9 +210,13 @@ class Run:
     def append(self, name: str, *rows: Mapping[str, Any]) -> None:
         """Add rows to a file of JSON lines."""
         text = "".join(json.dumps(_strict(row), ensure_ascii=False) + "\n" for row in rows)
+        self.append_bytes(name, text.encode())
+
+    def append_bytes(self, name: str, content: bytes) -> None:
+        """Add to the end of a file."""
         try:
-            with open(self.path / name, "a", encoding="utf-8") as file:
-                file.write(text)
+            with open(self.path / name, "ab") as file:
+                file.write(content)
         except OSError as error:
             raise _cannot_write(self, self.path / name, error) from error
 
@@ -325,8 +329,11 @@ def _digest(tensors: Mapping[str, Tensor], extra: str) -> str:
 def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     """Replace each tensor by a reference ``{"tensor": name}`` and collect it."""
     if hasattr(value, "detach"):
-        tensors[place or "value"] = value
-        return {"tensor": place or "value"}
+        name = place or "value"
+        while name in tensors:  # {"a": {"b": …}, "a/b": …}
+            name += "'"
+        tensors[name] = value
+        return {"tensor": name}
     if isinstance(value, Mapping):
         return {"dict": [[k, _pack(v, f"{place}/{k}", tensors)] for k, v in value.items()]}
     if isinstance(value, list | tuple):

@@ -34,6 +34,11 @@ def divide(source: Source[B], knobs: Split) -> Data[B]:
     facts = source.facts(splits.train if knobs.mode == "fixed" else pool_rows)
     pool = source.examples(pool_rows, facts)
     is_validation = torch.isin(pool.rows, splits.validation)
+    if not 0 < int(is_validation.sum()) < len(pool):
+        raise UserError(
+            f"Of {len(source)} rows, {len(pool)} are left beside the test, and none of them for "
+            f"{'training' if is_validation.any() else 'validation'}. Add rows."
+        )
     fixed = (~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
 
     def positions(epoch: int) -> tuple[Tensor, Tensor]:

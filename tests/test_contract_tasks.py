@@ -177,9 +177,7 @@ def test_a_training_that_was_dropped_goes_on_from_the_last_checkpoint(
     assert_same_end(run, whole)
 
 
-def test_scoring_does_not_change_the_training(
-    subject: Subject, whole: Run, tmp_path: Path
-) -> None:
+def test_scoring_does_not_change_the_training(subject: Subject, whole: Run, tmp_path: Path) -> None:
     def score(network: nn.Module, examples: Any, facts: Any) -> Any:
         subject.task.score(network, examples, facts)
         torch.rand(13, device=examples.rows.device)

@@ -17,10 +17,10 @@ ROOMS = {
     # The words that everybody speaks; they know no data, no network and no task.
     "vocabulary": {
         "__init__", "errors", "version", "listing", "figures", "task", "recipe", "optimizers",
-        "schedules",
+        "schedules", "progress",
     },
     # What a training is written with and into.
-    "ground": {"run", "device", "journal", "splits"},
+    "ground": {"run", "device", "journal", "eventfile", "splits"},
     # What tasks are put together from.
     "stock": {"learners", "metrics", "views", "network", "cost"},
     "networks": {"networks"},
@@ -63,7 +63,7 @@ HEAVY = {
     "safetensors", "tensorboardX", "filelock", "torchvision", "matplotlib", "transformers",
 }  # fmt: skip
 LIGHT = [
-    "__init__", "__main__", "errors", "version", "listing", "figures", "task", "recipe",
+    "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",
     "optimizers", "schedules", "run", "cli/__init__", "cli/verbs", "cli/text", "data/sources",
     "data/datasets", "data/parts", "catalog", "show",
 ]  # fmt: skip

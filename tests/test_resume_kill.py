@@ -127,7 +127,7 @@ def moments_to_kill(case: Case, whole: Durations) -> Iterator[Moment]:
     draw = random.Random(case.name)
     for number in range(10**6):
         training = number % 5 != 2
-        length = whole.training * 0.6 if training else whole.startup
+        length = whole.training * 0.4 if training else whole.startup
         yield Moment(training, draw.uniform(0, length))
 
 
@@ -251,4 +251,4 @@ def test_a_run_killed_before_its_first_checkpoint_is_resumed_from_the_start(
     done = glassnet("resume", "runs/run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert run.info["status"] == "finished"
-    assert [row["epoch"] for row in run.rows() if "validation" in row] == list(range(100))
+    assert [row["epoch"] for row in run.rows() if "validation" in row] == list(range(300))

@@ -45,7 +45,8 @@ def table(path: Path, rows: int = 120, *, kind: str = "class", seed: int = 0) ->
 
 def recipe_for(reference: str | Path, **knobs: Any) -> tuple[Any, Any]:
     """A task and its recipe for quick training; knobs with ``__`` for the dot."""
-    named = {key.replace("__", "."): value for key, value in knobs.items()}
+    short = {"epochs": "fit.epochs", "lr": "fit.lr", "network": "network"}
+    named = {short.get(key, key.replace("__", ".")): value for key, value in knobs.items()}
     return catalog.resolve(str(reference), {**QUICK, **named})
 
 

@@ -88,8 +88,12 @@ def lr(options: Options) -> int:
     from glassnet import catalog, figures, rangetest
 
     task, recipe = catalog.resolve(options.data, options.knobs)
-    found = rangetest.run(task, recipe)
     path = Path(options.output)
+    try:
+        path.touch()  # an unwritable path is better found before the work than after it
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    found = rangetest.run(task, recipe)
     path.write_text(figures.page(rangetest.document(found, recipe)), encoding="utf-8")
     answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
     text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"

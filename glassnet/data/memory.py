@@ -42,11 +42,10 @@ def _arrays(inputs: Any, targets: Any) -> bytes:
 
 
 def _frame(frame: Any) -> bytes:
-    import polars as pl
+    from glassnet.data import tablefiles
 
-    table = frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
     file = io.BytesIO()
-    table.write_parquet(file)
+    tablefiles.as_frame(frame).write_parquet(file)
     return file.getvalue()
 
 

@@ -67,6 +67,9 @@ def _estimates(metrics: dict[str, Estimate]) -> Facts:
 
 def _test(trained: Trained) -> Section:
     openings = trained.run.rows("test-openings.jsonl")
+    if openings and not trained.run.exists("test.json"):
+        times = ", ".join(row["opened"] for row in openings)
+        return Section("The sealed test", f"Opened ({times}), but never measured to the end.")
     if not openings:
         return Section(
             "The sealed test", "Never opened. `glassnet evaluate RUN --test` opens it, and counts."
@@ -129,8 +132,7 @@ def _curves(trained: Trained) -> Section:
         losses.append(Series(f"training loss{suffix}", x, [r["train"]["loss"] for r in steps]))
         rates.append(Series(f"lr{suffix}", x, [r["train"].get("lr") for r in steps]))
     blocks.append(Lines("Training loss", losses, x_label="step", y_label="loss"))
-    for metric in metrics:
-        blocks.append(_validation_curve(runs, metric.name, metric.better))
+    blocks += [_validation_curve(runs, metric.name, metric.better) for metric in metrics]
     blocks.append(Lines("Learning rate", rates, x_label="step", y_label="lr"))
     return Section("How it learned", "", blocks)
 

@@ -6,6 +6,7 @@ in .zip, .tar, .tar.gz; idx files, .npz arrays, CIFAR's binary batches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,9 +17,12 @@ from torch import Tensor, nn
 from glassnet import learners, metrics, views
 from glassnet.data import augment, images, sources
 from glassnet.data.images import ImageFacts
+from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize
+from glassnet.optimizers import Muon
 from glassnet.recipe import Fit, Knobs, NetworkKnobs, Recipe
+from glassnet.schedules import OneCycle
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
 TOP = 5
@@ -45,7 +49,7 @@ class ImageClassification(Recipe):
     """The knobs of image classification."""
 
     network: NetworkKnobs = NetworkKnobs(name="convnet")
-    fit: Fit = Fit()
+    fit: Fit = Fit(optimizer=Muon(weight_decay=0.05), schedule=OneCycle(pct_start=0.2))
     augment: Augment = Augment()
     size: int | None = Field(
         None,
@@ -126,7 +130,11 @@ TASK = Task(
     fits=fits,
     source=source,
     network=network,
-    fill=learners.fill,
+    fill=learners.filler(
+        lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
+        batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
+        epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
+    ),
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
