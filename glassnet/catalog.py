@@ -37,7 +37,9 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
     values = _values(reference)
     if "data" in flags:
         values["data"] = flags["data"]
-    name = flags.get("task") or values.get("task") or fitting_task(values["data"], {**values, **flags})
+    name = (
+        flags.get("task") or values.get("task") or fitting_task(values["data"], {**values, **flags})
+    )
     chosen = task(str(name))
     entry = sources.named(values["data"])
     known = {"target": entry.target} if entry and entry.target else {}

@@ -100,7 +100,7 @@ REGRESSION = (
 """Outputs and targets (N,) are in the unit of the target."""
 
 
-# scikit-learn's two functions say the same in 20 times the time, and the bootstrap calls them often.
+# scikit-learn's two functions take 10 to 25 times as long, and the bootstrap calls them often.
 
 
 def roc_area(truth: Tensor, shares: Tensor) -> float:

@@ -374,7 +374,7 @@ def _default(info: FieldInfo) -> Any:
 
 
 def _explain(model: type[BaseModel], error: Any, prefix: str) -> str:
-    place = [str(part) for part in error["loc"]]
+    place = _without_choices(model, [str(part) for part in error["loc"]])
     name = prefix + ".".join(part for part in place if not part.startswith("function-"))
     if error["type"] == "extra_forbidden":
         known = [f"{prefix}{knob.name}" for knob in knobs(model)]
@@ -386,3 +386,13 @@ def _explain(model: type[BaseModel], error: Any, prefix: str) -> str:
         return f"The recipe lacks '{name}'."
     message = error["msg"].removeprefix("Value error, ")
     return f"{name}: {message}, found {error['input']!r:.80}." if name else f"{message}."
+
+
+def _without_choices(model: type[BaseModel], place: list[str]) -> list[str]:
+    """Turn pydantic's fit.optimizer.adamw.eps into the knob's name, fit.optimizer.eps."""
+    choices = {knob.name: knob.type.split(" | ") for knob in knobs(model)}
+    return [
+        part
+        for number, part in enumerate(place)
+        if part not in choices.get(".".join(place[:number]), ())
+    ]
