@@ -164,8 +164,8 @@ def score(network: nn.Module, examples: Examples[Batch], _facts: Any = None) -> 
     was_training = network.training
     network.eval()
     with torch.inference_mode():
-        for index in torch.arange(len(examples), device=where).split(SCORING_BATCH):
-            batch = examples.batch(index)
+        indices = torch.arange(len(examples), device=where).split(SCORING_BATCH)
+        for batch in examples.batches(indices):
             outputs.append(network(batch.inputs).float().cpu())
             targets.append(batch.targets.cpu())
     network.train(was_training)

@@ -138,10 +138,10 @@ class Training(Generic[R, B]):
     def _epoch(self, epoch: int, stop: threading.Event) -> Iterator[Event]:
         """The rest of an epoch, from where ``now.step`` stands."""
         train_positions, validation_positions = self.data.positions(epoch)
-        batches = self._batches(train_positions, epoch)
+        indices, done = self._batches(train_positions, epoch), self.now.step % self.steps_per_epoch
         self.learner.network.train()
-        for index in batches[self.now.step % self.steps_per_epoch :]:
-            yield from self._update(self.data.pool.batch(index), epoch)
+        for batch in self.data.pool.batches(indices, done):
+            yield from self._update(batch, epoch)
             if self.now.step % self.steps_per_epoch == 0:
                 yield self._validate(epoch, validation_positions)
             if self.clock.is_due() and not self.now.ended:

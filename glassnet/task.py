@@ -7,7 +7,7 @@ speak these words only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -62,6 +62,10 @@ class Examples(Protocol[B_co]):
 
     def batch(self, index: Tensor, /) -> B_co:
         """Return the examples at the positions ``index`` (int64, on the same device)."""
+        ...
+
+    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[B_co]:
+        """Yield ``batch(index)`` for each of the (disjoint) indices from number ``first`` on."""
         ...
 
     def to(self, device: Any, /) -> Examples[B_co]:
@@ -142,6 +146,10 @@ class Subset(Generic[B]):
     def batch(self, index: Tensor, /) -> B:
         """Return the examples at ``index``."""
         return self.whole.batch(self.positions[index])
+
+    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[B]:
+        """Yield the examples at each of the indices from number ``first`` on."""
+        return self.whole.batches([self.positions[index] for index in indices], first)
 
     def to(self, device: Any, /) -> Subset[B]:
         """Return the same examples on ``device``."""

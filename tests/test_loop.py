@@ -164,6 +164,18 @@ def test_best_and_last_weights_are_both_kept_and_the_recipe_says_which_answer(
     assert not same_bits(weights(runs["best"], model), weights(runs["best"]))
 
 
+def test_the_best_weights_of_before_a_stop_are_still_the_best_after_it(tmp_path: Path) -> None:
+    runs = [new_run(tmp_path, scripted([0.0])[1], name) for name in ("whole", "run")]
+    for run, stop in zip(runs, (None, 15), strict=True):
+        task, recipe = scripted([1.0, 5.0, 2.0, 2.0])
+        events = play(task, recipe, run, ask_to_stop_at=stop)
+        if stop is not None:
+            events = play(task, recipe, run)
+    assert finished(events).scores == {"scripted": 5.0}
+    assert_same_end(runs[1], runs[0])
+    assert not same_bits(weights(run, "model.safetensors"), weights(run))
+
+
 def test_an_early_end_is_an_end_after_a_resume_too(tmp_path: Path) -> None:
     task, recipe = recipe_for("iris", epochs=40, fit__patience=1, lr=0.05)
     whole, run = new_run(tmp_path, recipe, "whole"), new_run(tmp_path, recipe)

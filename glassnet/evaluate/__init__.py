@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -159,6 +159,10 @@ class Joined:
                 return part.batch(index - start)
             start += len(part)
         raise IndexError(index)
+
+    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Any]:
+        """Yield the examples at each of the indices from number ``first`` on."""
+        return map(self.batch, indices[first:])
 
     def to(self, device: Any, /) -> Joined:
         """Return the same examples on ``device``."""
