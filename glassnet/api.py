@@ -23,8 +23,8 @@ Show = Callable[[Iterator[Event]], Iterator[Event]]
 class TrainedRun:
     """A trained (or partly trained) run folder: evaluate it, predict with it, look at it."""
 
-    def __init__(self, run: Run, task: Task[Any, Any], source: Source[Any] | None = None) -> None:
-        self._trained, self._source = Trained(run, task), source
+    def __init__(self, trained: Trained, source: Source[Any] | None = None) -> None:
+        self._trained, self._source = trained, source
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{k} {v.value:.4f}" for k, v in list(self.metrics.items())[:3])
@@ -39,6 +39,11 @@ class TrainedRun:
     def path(self) -> Path:
         """The run folder."""
         return self._trained.run.path
+
+    @property
+    def report(self) -> Path:
+        """``report.html``, written when a training ends and by ``evaluate``."""
+        return self.path / "report.html"
 
     @property
     def recipe(self) -> Any:
@@ -68,31 +73,23 @@ class TrainedRun:
     def document(self) -> Any:
         """The report as plain data."""
         source = self._source or self._trained.source()
-        review = evaluate.look(self._trained, "validation", source)
-        figures = evaluate.Evaluation(
-            self.path,
-            "validation",
-            len(review.outcome.targets),
-            evaluate.estimates(self._trained.task.metrics, review.outcome),
-        )
-        return report.document(self._trained, review, figures)
+        return report.document(self._trained, *evaluate.measure(self._trained, source=source))
 
     def evaluate(self, test: bool = False, data: str | Path | None = None) -> Evaluation:
         """Measure the run on its validation examples, or open the sealed test (this is counted).
 
-        ``data`` says where the data set is now, if it has moved.
+        ``data`` says where the data set is now, if it has moved. The report is written anew.
         """
-        source = self._trained.source(data) if data is not None else self._source
-        return evaluate.evaluate(self._trained, "test" if test else "validation", source)
+        source = self._source if data is None else None
+        source = source or self._trained.source(data)
+        opened = evaluate.measure(self._trained, "test", source)[0] if test else None
+        evaluation, review = evaluate.measure(self._trained, "validation", source)
+        report.write(self._trained, evaluation, review)
+        return opened or evaluation
 
     def predict(self, raw: Any) -> list[Prediction]:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.task.predict(self.network, self.facts, raw))
-
-    def write_report(self, data: str | Path | None = None) -> Path:
-        """Write ``report.html`` anew."""
-        source = self._source if data is None else None
-        return report.write(self._trained, source or self._trained.source(data))
 
 
 def train(
@@ -129,20 +126,21 @@ def train(
         return start(chosen, recipe, name, runs, watch)
 
 
-def load(path: str | Path) -> TrainedRun:
+def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
     """Open a run folder, on any machine; the data set is not needed to predict.
+
+    ``trust_code`` lets a run that was trained with a task or network file of the user's own run
+    the copy of that program in its folder, where the original is not there.
 
     Raises:
         UserError: If there is no run folder, it is damaged, or a newer glassnet wrote it.
     """
-    run = Run.open(path)
-    return TrainedRun(run, catalog.task(str(run.info["task"])))
+    return TrainedRun(_open(path, trust_code))
 
 
 def inspect(data: str | Path, target: str | None = None) -> Look:
     """Say what is in a data set, what is wrong with it, and which tasks fit (``details``)."""
-    look = sources.look(str(data), target=target)
-    return look
+    return sources.look(str(data), target=target)
 
 
 def start(
@@ -152,24 +150,31 @@ def start(
     source = task.source(recipe)
     name = name or f"{Path(recipe.data).name.split('.')[0]}-{Path(recipe.network.name).stem}"
     run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
-    return go_on(task, recipe, run, source, watch)
+    for kind, own in (("task", recipe.task), ("network", recipe.network.name)):
+        if own.endswith(".py"):
+            run.write_bytes(f"own/{kind}.py", Path(own).read_bytes())
+    return go_on(Trained(run, task), recipe, source, watch)
 
 
-def resume(path: str | Path, watch: Show) -> TrainedRun:
+def resume(path: str | Path, watch: Show, trust_code: bool = False) -> TrainedRun:
     """Continue an interrupted run to the same weights as if it had never been stopped."""
-    run = Run.open(path)
-    trained = Trained(run, catalog.task(str(run.info["task"])))
-    return go_on(trained.task, trained.recipe, run, trained.source(), watch)
+    trained = _open(path, trust_code)
+    return go_on(trained, trained.recipe, trained.source(), watch)
 
 
-def go_on(
-    task: Task[Any, Any], recipe: Any, run: Run, source: Source[Any], watch: Show
-) -> TrainedRun:
+def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> TrainedRun:
     """Train to the end, then measure and report."""
-    for event in watch(loop.train(task, recipe, run, source)):
-        if isinstance(event, Finished) and run.info["status"] == "finished":
-            report.write(Trained(run, task), source)
-    return TrainedRun(run, task, source)
+    for event in watch(loop.train(trained.task, recipe, trained.run, source)):
+        if isinstance(event, Finished) and trained.run.info["status"] == "finished":
+            evaluation, review = evaluate.measure(trained, "validation", source)
+            report.write(trained, evaluation, review)
+    return TrainedRun(trained, source)
+
+
+def _open(path: str | Path, trust_code: bool) -> Trained:
+    run = Run.open(path)
+    name = run.own_code("task", str(run.info["task"]), trust_code)
+    return Trained(run, catalog.task(name), trust_code)
 
 
 @contextmanager

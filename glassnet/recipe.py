@@ -228,18 +228,24 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+class Flag(str):
+    """A knob's value as it was typed, not read yet: ``2024`` may be a number or a column's name."""
+
+
 def nested(flat: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """Turn ``{"fit.lr": 0.1}`` or the short ``{"lr": 0.1}`` into ``{"fit": {"lr": 0.1}}``.
 
     A short name stands for the one knob of ``fit`` or of the recipe that is called so.
     """
     tree: dict[str, Any] = {}
-    for name, value in sorted(flat.items()):  # 'fit.optimizer' before 'fit.optimizer.momentum'
-        *groups, leaf = _full_name(name, model).split(".")
+    for name, value in _full_names(flat, model).items():
+        *groups, leaf = name.split(".")
         node = tree
         for group in groups:
             below = node.setdefault(group, {})
             node[group] = node = {"name": below} if isinstance(below, str) else below
+        if isinstance(value, Flag):
+            value = str(value) if _is_text(model, name) else parse_value(value)
         node[leaf] = merge({leaf: node.get(leaf)}, {leaf: value})[leaf]
     return tree
 
@@ -337,11 +343,33 @@ def _defaults(model: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
+def _full_names(flat: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Full name -> value, 'fit.optimizer' before 'fit.optimizer.momentum'."""
+    typed: dict[str, str] = {}
+    for name in flat:
+        full = _full_name(name, model)
+        if full in typed:
+            raise UserError(f"{typed[full]!r} and {name!r} are the same knob; give one of them.")
+        typed[full] = name
+    return {full: flat[typed[full]] for full in sorted(typed)}
+
+
 def _full_name(name: str, model: type[BaseModel]) -> str:
     if "." in name or name in model.model_fields:
         return name
     fits = [knob.name for knob in knobs(model) if knob.name.rsplit(".", 1)[-1] == name]
     return f"fit.{name}" if f"fit.{name}" in fits or not fits else fits[0]
+
+
+def _is_text(model: type[BaseModel], name: str) -> bool:
+    """Whether a knob, by its full name, holds text and nothing else."""
+    first, _, rest = name.partition(".")
+    info = model.model_fields.get(first)
+    if info is None:
+        return False
+    if rest:
+        return any(_is_text(group, rest) for group in _groups(info.annotation))
+    return set(_flatten(info.annotation)) <= {str, type(None)}
 
 
 def _groups(annotation: Any) -> list[type[BaseModel]]:

@@ -11,6 +11,7 @@
     model.safetensors    the kept weights;  last.safetensors  the last ones
     checkpoint/          what a resume needs
     test-openings.jsonl  when the sealed test was opened, and what it said
+    own/                 copies of the user's own task or network file
     report.html          for people
 
 Weights and states are safetensors, all else is JSON or YAML: nothing is ever unpickled. Every file
@@ -140,6 +141,19 @@ class Run:
 
         tensors, _ = self.read_tensors("splits.safetensors")
         return Splits(**tensors)
+
+    def own_code(self, kind: str, name: str, trusted: bool) -> str:
+        """Where a user's own Python file is: in its place, or else the run's copy, if trusted."""
+        copy = self.path / "own" / f"{kind}.py"
+        if not name.endswith(".py") or Path(name).is_file():
+            return name
+        if trusted and copy.is_file():
+            return str(copy)
+        raise UserError(
+            f"The {kind} of this run is the file {name}, which is not there. The run's copy of it, "
+            f"{copy}, is a program: read it, and if you trust it, add --trust-code (in Python "
+            "trust_code=True)."
+        )
 
     def folds(self) -> list[Run]:
         """The runs of a k-fold run, in order; empty for an ordinary run."""

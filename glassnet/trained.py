@@ -20,13 +20,16 @@ from glassnet.task import Examples, Source, Task
 class Trained:
     """A run to be used; everything is read from its folder when it is first needed."""
 
-    def __init__(self, run: Run, task: Task[Any, Any]) -> None:
-        self.run, self.task = run, task
+    def __init__(self, run: Run, task: Task[Any, Any], trust_code: bool = False) -> None:
+        self.run, self.task, self.trust_code = run, task, trust_code
 
     @cached_property
     def recipe(self) -> Any:
         """Every knob, resolved."""
         values = read_yaml(self.run.path / "recipe.yaml")
+        network = values.get("network", {})
+        name = self.run.own_code("network", str(network.get("name")), self.trust_code)
+        values["network"] = {**network, "name": name}
         try:
             return self.task.recipe.model_validate(values)
         except ValidationError as error:
@@ -45,7 +48,7 @@ class Trained:
         """The network with the kept weights, in evaluation mode, on the best device here."""
         where = device.choose("auto")
         if folds := self.run.folds():
-            return Mean([Trained(fold, self.task).network for fold in folds]).eval()
+            return Mean([self.fold(fold).network for fold in folds]).eval()
         network = self.task.network(self.recipe, self.facts)
         weights, _ = self.run.read_tensors("model.safetensors")
         try:
@@ -56,6 +59,10 @@ class Trained:
                 f"{self.recipe.network.name}: {error}"
             ) from None
         return device.place(network, where).eval()
+
+    def fold(self, run: Run) -> Trained:
+        """One fold of a k-fold run."""
+        return Trained(run, self.task, self.trust_code)
 
     def source(self, data: str | Path | None = None) -> Source[Any]:
         """Open the data set of the run again (from ``data`` if it has moved), and check it."""

@@ -116,7 +116,7 @@ def test_flags_may_be_written_with_a_blank_or_an_equals_sign() -> None:
             return True
 
     words = ["--fit.lr", "0.1", "--network=mlp", "--name-of=a=b", "--x", "-1"]
-    expected = {"fit.lr": 0.1, "network": "mlp", "name-of": "a=b", "x": -1}
+    expected = {"fit.lr": "0.1", "network": "mlp", "name-of": "a=b", "x": "-1"}
     assert parse_flags(words, Takes()) == expected  # type: ignore[arg-type]
 
 

@@ -278,7 +278,7 @@ def test_every_opening_of_the_test_is_counted_and_shown(
         assert len(Run(copy).rows("test-openings.jsonl")) == count
     run.evaluate()
     assert len(Run(copy).rows("test-openings.jsonl")) == 2
-    assert "Opened 2 times" in json.dumps(document(run.write_report()))
+    assert "Opened 2 times" in json.dumps(document(run.report))
 
 
 # --- Answers --------------------------------------------------------------------------------------

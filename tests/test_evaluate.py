@@ -223,7 +223,9 @@ def test_an_opening_is_noted_before_anything_is_seen_even_if_it_then_fails(run: 
 
 def test_the_report_can_be_written_when_an_opening_was_noted_and_no_more(run: Path) -> None:
     Run(run).append("test-openings.jsonl", {"opened": "2026-01-01T00:00:00+00:00"})
-    assert "2026-01-01" in glassnet.load(run).write_report().read_text(encoding="utf-8")
+    loaded = glassnet.load(run)
+    loaded.evaluate()
+    assert "2026-01-01" in loaded.report.read_text(encoding="utf-8")
 
 
 def test_the_answers_of_folds_are_each_given_by_the_network_that_never_saw_the_row(

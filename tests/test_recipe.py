@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from trainings import recipe_for, table
 
 from glassnet import catalog
+from glassnet.catalog import task as catalog_task
 from glassnet.errors import UserError
 from glassnet.recipe import (
     Fit,
+    Flag,
     Recipe,
     Split,
     build,
@@ -280,3 +282,15 @@ def test_recipes_cannot_be_changed_by_accident() -> None:
     _, recipe = recipe_for("iris")
     with pytest.raises(ValueError, match="frozen"):
         recipe.fit.lr = 3
+
+
+def test_a_flag_for_text_stays_text_and_one_for_a_number_is_read() -> None:
+    recipe = catalog_task("table-regression").recipe
+    flags = {"target": Flag("1.50"), "lr": Flag("1e-3"), "network": Flag("mlp")}
+    assert nested(flags, recipe) == {"target": "1.50", "fit": {"lr": 1e-3}, "network": "mlp"}
+
+
+def test_one_knob_given_by_two_names_is_refused() -> None:
+    recipe = catalog_task("table-regression").recipe
+    with pytest.raises(UserError, match=r"'epochs' and 'fit\.epochs' are the same knob"):
+        nested({"epochs": 5, "fit.epochs": 3}, recipe)

@@ -71,9 +71,11 @@ def parse_flags(rest: list[str], parser: argparse.ArgumentParser) -> dict[str, A
         value = text if equals else next(words, None)
         if value is None:
             raise UserError(f"--{name} needs a value.")
-        from glassnet.recipe import parse_value
+        from glassnet.recipe import Flag
 
-        found[name] = parse_value(value)
+        if name in found:
+            raise UserError(f"--{name} is given twice.")
+        found[name] = Flag(value)
     return found
 
 

@@ -55,7 +55,7 @@ def resume(options: Options) -> int:
     from glassnet import api
 
     with api.watcher(True) as watch:
-        run = api.resume(options.run, watch)
+        run = api.resume(options.run, watch, options.trust_code)
     return _trained(options, run)
 
 
@@ -108,9 +108,8 @@ def evaluate(options: Options) -> int:
     from glassnet import api
     from glassnet.cli.text import evaluation
 
-    run = api.load(options.run)
+    run = api.load(options.run, options.trust_code)
     found = run.evaluate(test=options.test, data=options.data)
-    run.write_report(options.data)
     return say(options, found.to_json(), evaluation(found))
 
 
@@ -119,7 +118,7 @@ def predict(options: Options) -> int:
     from glassnet import api
     from glassnet.cli.text import predictions, write_predictions
 
-    found = api.load(options.run).predict(options.input)
+    found = api.load(options.run, options.trust_code).predict(options.input)
     if options.output:
         write_predictions(Path(options.output), found)
     return say(options, {"predictions": [vars(p) for p in found]}, predictions(found, options))
@@ -251,6 +250,11 @@ DATA: Argument = (
 )
 MOVED: Argument = (("--data",), {"help": "where the data set is now, if it has moved"})
 
+TRUST: Argument = (
+    ("--trust-code",),
+    {"action": "store_true", "help": "run the task or network program that a copied run holds"},
+)
+
 VERBS = (
     Verb(
         "train",
@@ -268,7 +272,12 @@ VERBS = (
         takes_knobs=True,
         more_help=knobs_of_all,
     ),
-    Verb("resume", "Continue an interrupted run, to the same weights bit for bit.", resume, (RUN,)),
+    Verb(
+        "resume",
+        "Continue an interrupted run, to the same weights bit for bit.",
+        resume,
+        (RUN, TRUST),
+    ),
     Verb(
         "evaluate",
         "Measure a run, with 95 % intervals.",
@@ -280,6 +289,7 @@ VERBS = (
                 {"action": "store_true", "help": "open the sealed test split (it is counted)"},
             ),
             MOVED,
+            TRUST,
         ),
     ),
     Verb(
@@ -290,6 +300,7 @@ VERBS = (
             RUN,
             (("input",), {"metavar": "INPUT", "help": "a file, folder, archive or table"}),
             (("-o", "--output"), {"help": "write all answers to this .csv or .json file"}),
+            TRUST,
         ),
     ),
     Verb(

@@ -47,29 +47,29 @@ class Evaluation:
         return {**asdict(self), "run": str(self.run)}
 
 
-def evaluate(
+def measure(
     trained: Trained, part: Part = "validation", source: Source[Any] | None = None
-) -> Evaluation:
+) -> tuple[Evaluation, Review[Any]]:
     """Measure a run. Opening the test rows is counted and dated in the run folder."""
     source = source or trained.source()
     if part == "test":
         record_opening(trained)
-    outcome = look(trained, part, source).outcome
-    metrics = estimates(trained.task.metrics, outcome)
-    evaluation = Evaluation(trained.run.path, part, len(outcome.targets), metrics)
+    review = look(trained, part, source)
+    metrics = estimates(trained.task.metrics, review.outcome)
+    evaluation = Evaluation(trained.run.path, part, len(review.outcome.targets), metrics)
     name = "test.json" if part == "test" else "evaluation.json"
     trained.run.write_json(name, evaluation.to_json())
-    return evaluation
+    return evaluation, review
 
 
 def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
     """Answer the examples of one part; in a k-fold run each by the network that never saw it."""
     folds = trained.run.folds()
     if folds and part == "validation":
-        members = [Trained(fold, trained.task) for fold in folds]
+        members = [trained.fold(fold) for fold in folds]
         return _join([look(member, part, source) for member in members])
     if part == "test":
-        one = Trained(folds[0], trained.task) if folds else trained
+        one = trained.fold(folds[0]) if folds else trained
         examples = one.examples(part, source)
     else:
         examples = trained.examples(part, source)

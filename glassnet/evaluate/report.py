@@ -6,25 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
-from glassnet.evaluate import Estimate, Evaluation, estimates, look
+from glassnet.evaluate import Estimate, Evaluation
 from glassnet.figures import Cell, Code, Document, Fact, Facts, Lines, Mark, Section, Series, Table
 from glassnet.recipe import knobs
-from glassnet.task import Review, Source
+from glassnet.task import Review
 from glassnet.trained import Trained
 
 
-def write(trained: Trained, source: Source[Any]) -> Path:
+def write(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> Path:
     """Write the report of a run, with figures from its validation examples."""
-    review = look(trained, "validation", source)
-    metrics = estimates(trained.task.metrics, review.outcome)
-    evaluation = Evaluation(trained.run.path, "validation", len(review.outcome.targets), metrics)
-    trained.run.write_json("evaluation.json", evaluation.to_json())
-    return trained.run.write_text(
-        "report.html", figures.page(document(trained, review, evaluation))
-    )
+    page = figures.page(document(trained, evaluation, review))
+    return trained.run.write_text("report.html", page)
 
 
-def document(trained: Trained, review: Review[Any], evaluation: Evaluation) -> Document:
+def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> Document:
     """Put the report together."""
     info = trained.run.info
     subtitle = f"{info['task']} on {trained.recipe.data}, {info['created'][:16].replace('T', ' ')}"
