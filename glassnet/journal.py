@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glassnet import eventfile
+from glassnet.eventfile import EventFile
 from glassnet.run import Run
 from glassnet.task import Scores
 
@@ -32,7 +32,7 @@ class Journal:
         self.steps: list[Mapping[str, Tensor | float]] = []
         self.step = self.epoch = 0
         self.epoch_sum, self.epoch_steps = 0.0, 0
-        self._events = ""  # name of the event file, once there is one
+        self._events: EventFile | None = None
 
     def add(self, step: int, epoch: int, values: Mapping[str, Tensor | float]) -> None:
         """Remember the values of one step."""
@@ -72,21 +72,19 @@ class Journal:
         self.rows.clear()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, and let the event file go."""
         self.flush()
+        if self._events is not None:
+            self._events.close()
 
     def _write_events(self) -> None:
-        """Append to the event file; TensorBoard drops what a resumed run writes again."""
-        content = eventfile.scalars(
-            (f"{part}/{name}", value, row["step"])
-            for row in self.rows
-            for part in ("train", "validation")
-            for name, value in row.get(part, {}).items()
-        )
-        if not self._events:
-            self._events = eventfile.name()
-            content = eventfile.opening(self.rows[0]["step"]) + content
-        self.run.append_bytes(self._events, content)
+        if self._events is None:
+            self._events = EventFile(self.run, self.rows[0]["step"])
+        for row in self.rows:
+            parts = [part for part in ("train", "validation") if part in row]
+            values = {f"{part}/{name}": v for part in parts for name, v in row[part].items()}
+            self._events.scalars(row["step"], values)
+        self._events.flush()
 
     def state_dict(self) -> dict[str, Any]:
         """The steps that no row holds yet."""

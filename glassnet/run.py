@@ -207,32 +207,33 @@ class Run:
     def write_bytes(self, name: str, content: bytes) -> Path:
         """Write a file that appears whole or not at all, even if the power fails."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with open(beside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except OSError as error:
+            with self.writing(name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with open(beside, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(beside, path)
+        finally:
             with suppress(OSError):
                 beside.unlink()
-            raise _cannot_write(self, path, error) from error
         return path
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Say clearly why a file of the folder could not be written."""
+        try:
+            yield
+        except OSError as error:
+            raise _cannot_write(self, self.path / name, error) from error
 
     def append(self, name: str, *rows: Mapping[str, Any]) -> None:
         """Add rows to a file of JSON lines."""
         text = "".join(json.dumps(_strict(row), ensure_ascii=False) + "\n" for row in rows)
-        self.append_bytes(name, text.encode())
-
-    def append_bytes(self, name: str, content: bytes) -> None:
-        """Add to the end of a file."""
-        try:
-            with open(self.path / name, "ab") as file:
-                file.write(content)
-        except OSError as error:
-            raise _cannot_write(self, self.path / name, error) from error
+        with self.writing(name), open(self.path / name, "a", encoding="utf-8") as file:
+            file.write(text)
 
     def cut_rows(self, step: int) -> None:
         """Drop the metrics after ``step``: a resumed training writes them again."""

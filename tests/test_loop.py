@@ -391,7 +391,7 @@ def test_saving_costs_at_most_a_twentieth_of_the_time_unless_that_takes_too_long
 
 
 def test_checkpoints_are_written_at_most_so_many_seconds_apart(tmp_path: Path) -> None:
-    task, recipe = recipe_for("iris", epochs=30, fit__checkpoint_seconds=0.05)
+    task, recipe = recipe_for("iris", epochs=30, fit__checkpoint_seconds=0.01)
     events = play(task, recipe, new_run(tmp_path, recipe))
     assert len([e for e in events if isinstance(e, Saved)]) >= 2
 

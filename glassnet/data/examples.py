@@ -13,7 +13,7 @@ from glassnet.task import Batch
 
 SMALL = 16 * 2**20
 """Bytes that may be copied once an epoch: picking rows batch by batch makes the training of a small
-dense network 4 % slower (n = 146 epochs, Xeon with AMX, one thread, torch 2.13)."""
+dense network 2–4 % slower (n = 2 × 146 epochs, Xeon with AMX, one thread, torch 2.13)."""
 
 
 @dataclass(frozen=True)
