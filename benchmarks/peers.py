@@ -60,22 +60,17 @@ def glassnet(
     work: Work, folder: Path, threads: int | None, mark: Mark, **more: Any
 ) -> dict[str, Any]:
     """The whole of `glassnet train`, with its run folder, checkpoints, metrics and report."""
-    import torch
-
     from glassnet import api, catalog
     from glassnet.task import Event, Finished, Validated
 
     task, recipe = catalog.resolve(
         str(folder / work.file), {**knobs(work), "threads": threads, **more}
     )
-    used = 0
 
     def watch(events: Any) -> Any:
-        nonlocal used
         scores: dict[str, float] = {}
         event: Event
         for event in events:
-            used = torch.get_num_threads()
             if isinstance(event, Validated):
                 scores = event.scores
                 if event.epoch + 1 < work.epochs:
@@ -84,8 +79,8 @@ def glassnet(
                 mark(scores["accuracy"])
             yield event
 
-    api.start(task, recipe, None, folder / "runs", watch)
-    return {"threads": used}
+    run = api.start(task, recipe, None, folder / "runs", watch)
+    return {"threads": json.loads((run.path / "environment.json").read_text())["threads"]}
 
 
 def glassnet_bfloat16(work: Work, folder: Path, threads: int | None, mark: Mark) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Compare `glassnet train` with bare torch loops, Lightning, skorch and Keras on JAX.
 
-    python benchmarks/training.py [--quick] [--works table lenet resnet] [--repeats 5] [--out FILE]
+    python benchmarks/training.py [--quick] [--works table lenet resnet] [--threads default 1]
+                                     [--repeats 5] [--out FILE]
 
 Each training runs in a process of its own. Peers take turns, in an order that is turned round every
 other time, and every ratio is between two runs of the same turn; what is printed is their median
@@ -54,10 +55,10 @@ class Group:
 TORCH = ("bare", "glassnet", "bare-tuned", "dataloader", "lightning", "skorch")
 GROUPS = (
     Group("table", "default", (*TORCH, "dataloader-2", "keras-jax")),
-    Group("lenet", "default", (*TORCH, "dataloader-2", "glassnet-bfloat16")),
-    Group("lenet", "1", ("bare", "glassnet", "bare-tuned")),
-    Group("resnet", "default", (*TORCH, "glassnet-bfloat16")),
-    Group("resnet", "1", ("bare", "glassnet")),
+    Group("lenet", "1", (*TORCH, "dataloader-2", "glassnet-bfloat16")),
+    Group("lenet", "default", ("bare", "glassnet", "lightning")),
+    Group("resnet", "1", (*TORCH, "glassnet-bfloat16")),
+    Group("resnet", "default", ("bare", "glassnet", "lightning")),
     Group("table", "default", ("bare", "glassnet"), busy=True),
 )
 
@@ -81,6 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one turn of the table work only")
     parser.add_argument("--works", nargs="+", default=["table", "lenet", "resnet"])
+    parser.add_argument("--threads", nargs="+", default=["default", "1"], help="which groups")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="where each training is noted as a JSON line")
     arguments = parser.parse_args()
@@ -89,7 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         facts = {work: _ask("prepare", work, str(folder)) for work in arguments.works}
-        groups = [group for group in GROUPS if group.work in facts]
+        groups = [g for g in GROUPS if g.work in facts and g.threads in arguments.threads]
         found = {g: _group(g, facts[g.work], folder, arguments) for g in groups}
     print(header())
     for group, timings in found.items():

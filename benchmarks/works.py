@@ -89,7 +89,7 @@ WORKS = {
             "LeNet-5, Fashion-MNIST, batch 128",
             {"name": "lenet"},
             batch_size=128,
-            epochs=4,
+            epochs=3,
             file="fashion.npz",
             write=fashion,
             knobs=PLAIN,

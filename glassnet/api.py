@@ -174,7 +174,10 @@ def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> Tr
 def _open(path: str | Path, trust_code: bool) -> Trained:
     run = Run.open(path)
     name = run.own_code("task", str(run.info["task"]), trust_code)
-    return Trained(run, catalog.task(name), trust_code)
+    try:
+        return Trained(run, catalog.task(name), trust_code)
+    except UserError as error:
+        raise UserError(f"{path} was made by the task {name!r}. {error}") from None
 
 
 @contextmanager

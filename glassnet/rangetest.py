@@ -93,6 +93,11 @@ def _climb(learner: Learner[B], batches: Iterator[B]) -> tuple[list[float], list
             values = learner.update(batch, step)
         except Diverged:
             break
+        if "lr" not in values:
+            raise UserError(
+                "The range test needs a learner that follows fit.schedule and returns its 'lr'; "
+                "this task's does not."
+            )
         loss = float(values["loss"])
         smoothed = 0.9 * smoothed + 0.1 * loss
         unbiased = smoothed / (1 - 0.9 ** (step + 1))

@@ -291,34 +291,44 @@ class Knob:
     type: str
     default: Any
     help: str
+    required: bool = False
     choices: tuple[str, ...] = ()
     """The choices that have this knob, such as the optimizers with momentum; empty: always."""
 
 
-def knobs(model: type[BaseModel], prefix: str = "") -> Iterator[Knob]:
-    """List all knobs of a recipe, depth first, in the order of their declaration."""
+def knobs(
+    model: type[BaseModel], prefix: str = "", given: Mapping[str, Any] | None = None
+) -> Iterator[Knob]:
+    """List all knobs of a recipe, depth first, in the order of their declaration.
+
+    ``given`` are the defaults of this group in the recipe that holds it.
+    """
     for name, info in model.model_fields.items():
-        path = f"{prefix}{name}"
-        groups = _groups(info.annotation)
+        path, groups = f"{prefix}{name}", _groups(info.annotation)
+        default = (given or {}).get(name, _default(info))
         if not groups:
-            yield Knob(path, _type_name(info), _default(info), info.description or "")
+            help_text, needed = info.description or "", info.is_required() and default is None
+            yield Knob(path, _type_name(info), default, help_text, needed)
         elif len(groups) == 1:
-            yield from knobs(groups[0], f"{path}.")
+            yield from knobs(groups[0], f"{path}.", default)
         else:
-            yield from _choice(path, info, groups)
+            yield from _choice(path, info.description or "", default, groups)
 
 
-def _choice(path: str, info: FieldInfo, groups: list[type[BaseModel]]) -> Iterator[Knob]:
+def _choice(
+    path: str, help_text: str, chosen: Mapping[str, Any], groups: list[type[BaseModel]]
+) -> Iterator[Knob]:
     """A choice among groups by name, then the knobs of all groups, each once."""
-    chosen, names = _default(info), [group.model_fields["name"].default for group in groups]
-    yield Knob(path, " | ".join(names), chosen["name"], info.description or "")
+    names = [group.model_fields["name"].default for group in groups]
+    yield Knob(path, " | ".join(names), chosen["name"], help_text)
     for name in dict.fromkeys(field for group in groups for field in group.model_fields):
         having = [group for group in groups if name in group.model_fields and name != "name"]
         if having:
             field = having[0].model_fields[name]
             default = chosen.get(name, _default(field))
             who = tuple(group.model_fields["name"].default for group in having)
-            yield Knob(f"{path}.{name}", _type_name(field), default, field.description or "", who)
+            about = field.description or ""
+            yield Knob(f"{path}.{name}", _type_name(field), default, about, choices=who)
 
 
 # --- Helpers --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trainings import recipe_for, table
 
-from glassnet import catalog
+from glassnet import catalog, listing
 from glassnet.catalog import task as catalog_task
 from glassnet.errors import UserError
 from glassnet.recipe import (
@@ -294,3 +294,19 @@ def test_one_knob_given_by_two_names_is_refused() -> None:
     recipe = catalog_task("table-regression").recipe
     with pytest.raises(UserError, match=r"'epochs' and 'fit\.epochs' are the same knob"):
         nested({"epochs": 5, "fit.epochs": 3}, recipe)
+
+
+@pytest.mark.parametrize("name", listing.names("recipes", ".yaml"))
+def test_every_recipe_of_the_catalogue_is_complete(name: str) -> None:
+    _, recipe = catalog.resolve(name, {})
+    assert recipe.goal is not None
+    assert recipe.summary
+    assert listing.about("recipes", name, ".yaml") == recipe.summary
+
+
+def test_the_defaults_that_are_shown_are_those_of_the_task() -> None:
+    shown = {knob.name: knob for knob in knobs(catalog_task("image-classification").recipe)}
+    assert shown["fit.optimizer"].default == "muon"
+    assert shown["fit.schedule.pct_start"].default == 0.2
+    assert shown["network.name"].default == "convnet"
+    assert shown["data"].required and not shown["fit.lr"].required

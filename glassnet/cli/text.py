@@ -11,6 +11,8 @@ from typing import Any
 
 from glassnet.errors import UserError
 
+_KNOWN = ("probabilities", "error")
+"""Details of predictions that have a place of their own in tables."""
 SHOWN = 20
 """Predictions that are printed when all go to a file, or the list is long."""
 
@@ -67,7 +69,8 @@ def look(found: Any, fitting: dict[str, str], options: Any) -> str:
         parts.append(table(["problem at", "what", "remedy"], rows))
     target = f" --target {options.target}" if options.target else ""
     for name, why in fitting.items():
-        parts.append(f"fits {name}: {why}\n  glassnet train {options.data}{target}")
+        task = f" --task {name}" if len(fitting) > 1 else ""
+        parts.append(f"fits {name}: {why}\n  glassnet train {options.data}{target}{task}")
     if not fitting:
         from glassnet.catalog import wanted
 
@@ -109,8 +112,9 @@ def knob_help(model: Any, prefix: str = "") -> str:
     lines = []
     for knob in knobs(model, prefix):
         default = "unset" if knob.default is None else knob.default
+        default = "required" if knob.required else f"default: {default}"
         only = f"{', '.join(knob.choices)}; " if knob.choices else ""
-        lines.append(f"  --{knob.name}  {knob.type}  ({only}default: {default})")
+        lines.append(f"  --{knob.name}  {knob.type}  ({only}{default})")
         if knob.help:
             indent = "      "
             lines.append(fill(knob.help, 96, initial_indent=indent, subsequent_indent=indent))
@@ -152,17 +156,20 @@ def checks(results: Iterable[Any]) -> str:
 def _details(prediction: Any) -> str:
     shares = prediction.details.get("probabilities", {})
     best = sorted(shares.items(), key=lambda item: -item[1])[:5]
-    error = str(prediction.details.get("error", ""))
-    return "  ".join(f"{name} {share:.1%}" for name, share in best) + error
+    parts = [f"{k} {_cell(v)}" for k, v in prediction.details.items() if k not in _KNOWN]
+    parts += [f"{name} {share:.1%}" for name, share in best]
+    return "  ".join([*parts, str(prediction.details.get("error", ""))]).rstrip()
 
 
 def _csv_rows(found: Sequence[Any]) -> Iterable[list[Any]]:
     classes = sorted({c for p in found for c in p.details.get("probabilities", {})})
     errors = any("error" in p.details for p in found)
-    yield ["input", "answer", *(f"probability {c}" for c in classes), *["error"] * errors]
+    others = list(dict.fromkeys(k for p in found for k in p.details if k not in _KNOWN))
+    yield ["input", "answer", *others, *(f"probability {c}" for c in classes), *["error"] * errors]
     for p in found:
         shares = p.details.get("probabilities", {})
-        row = [p.input, p.answer, *(shares.get(c, "") for c in classes)]
+        more = (p.details.get(name, "") for name in others)
+        row = [p.input, p.answer, *more, *(shares.get(c, "") for c in classes)]
         yield [*row, p.details.get("error", "")] if errors else row
 
 
