@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Else `import glassnet` beside a clone would find the clone's folder, which is no package.
+EDITABLE := --config-settings editable_mode=compat
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -47,11 +49,11 @@ $(VENV)/bin/python:
 # torch comes first and by itself: another package's open range would pull CUDA in.
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements.lock
 	$(BIN)/python -m pip install -q -c requirements.lock torch
-	$(BIN)/python -m pip install -q -c requirements.lock -e .
+	$(BIN)/python -m pip install -q -c requirements.lock $(EDITABLE) -e .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install -q -c requirements.lock -e '.[dev]'
+	$(BIN)/python -m pip install -q -c requirements.lock $(EDITABLE) -e '.[dev]'
 	touch $@
 
 .PHONY: help run test check format web web-check bench lock clean

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, progress
+from glassnet import catalog, evaluate, loop, owncode, progress
 from glassnet import show as shows
 from glassnet.data import memory, sources
+from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, report
 from glassnet.recipe import to_yaml
 from glassnet.run import Run
@@ -31,9 +32,10 @@ class TrainedRun:
         return f"<glassnet run {self.path}: {scores or 'not evaluated yet'}>"
 
     def _repr_html_(self) -> str:
-        from glassnet import figures
-
-        return figures.notebook(self.document)
+        if not self.report.is_file():
+            return f"<code>{html.escape(repr(self))}</code>"
+        page = html.escape(self.report.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" width="100%" height="800" style="border:0"></iframe>'
 
     @property
     def path(self) -> Path:
@@ -69,11 +71,15 @@ class TrainedRun:
         found = run.read_json("evaluation.json")["metrics"]
         return {name: Estimate(**values) for name, values in found.items()}
 
-    @cached_property
-    def document(self) -> Any:
-        """The report as plain data."""
-        source = self._source or self._trained.source()
-        return report.document(self._trained, *evaluate.measure(self._trained, source=source))
+    @property
+    def openings(self) -> int:
+        """How often the sealed test was opened."""
+        return len(self._trained.run.rows("test-openings.jsonl"))
+
+    @property
+    def status(self) -> str:
+        """'new', 'training', 'interrupted', 'diverged' or 'finished'."""
+        return str(self._trained.run.info["status"])
 
     def evaluate(self, test: bool = False, data: str | Path | None = None) -> Evaluation:
         """Measure the run on its validation examples, or open the sealed test (this is counted).
@@ -119,11 +125,14 @@ def train(
         UserError: If anything in the input is wrong; the message says what and what to do.
     """
     reference = data if isinstance(data, str | Path) else memory.store(data, Path(runs))
+    own = {"target": memory.TARGET} if str(reference).endswith(".parquet") else {}
+    if isinstance(data, tuple):
+        knobs = {**own, **knobs}
     flags = {"task": task, "network": network, **knobs}
     given = {key: value for key, value in flags.items() if value is not None}
     with watcher(show) as watch:
         chosen, recipe = catalog.resolve(str(reference), given)
-        return start(chosen, recipe, name, runs, watch)
+        return _or_interrupt(start(chosen, recipe, name, runs, watch))
 
 
 def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
@@ -150,30 +159,61 @@ def start(
     source = task.source(recipe)
     name = name or f"{Path(recipe.data).name.split('.')[0]}-{Path(recipe.network.name).stem}"
     run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
-    for kind, own in (("task", recipe.task), ("network", recipe.network.name)):
-        if own.endswith(".py"):
-            run.write_bytes(f"own/{kind}.py", Path(own).read_bytes())
+    owncode.keep(run, "task", recipe.task)
+    owncode.keep(run, "network", recipe.network.name)
     return go_on(Trained(run, task), recipe, source, watch)
 
 
-def resume(path: str | Path, watch: Show, trust_code: bool = False) -> TrainedRun:
-    """Continue an interrupted run to the same weights as if it had never been stopped."""
+def resume(
+    path: str | Path,
+    *,
+    show: bool = True,
+    trust_code: bool = False,
+    data: str | Path | None = None,
+) -> TrainedRun:
+    """Continue an interrupted run to the same weights as if it had never been stopped.
+
+    ``data`` says where the data set is now, if it has moved; ``trust_code`` as for ``load``.
+    """
+    with watcher(show) as watch:
+        return _or_interrupt(go_on_with(path, watch, trust_code, data))
+
+
+def go_on_with(
+    path: str | Path, watch: Show, trust_code: bool, data: str | Path | None
+) -> TrainedRun:
+    """Open a run and train to the end."""
     trained = _open(path, trust_code)
-    return go_on(trained, trained.recipe, trained.source(), watch)
+    return go_on(trained, trained.recipe, trained.source(data), watch)
 
 
 def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> TrainedRun:
     """Train to the end, then measure and report."""
-    for event in watch(loop.train(trained.task, recipe, trained.run, source)):
-        if isinstance(event, Finished) and trained.run.info["status"] == "finished":
-            evaluation, review = evaluate.measure(trained, "validation", source)
-            report.write(trained, evaluation, review)
+    run = trained.run
+    try:
+        for event in watch(loop.train(trained.task, recipe, run, source)):
+            if isinstance(event, Finished) and run.info["status"] == "finished":
+                evaluation, review = evaluate.measure(trained, "validation", source)
+                report.write(trained, evaluation, review)
+    except UserError:
+        if run.info["status"] == "new":  # it never began: no data, no device, no such network
+            run.update_info(status="failed")
+        raise
     return TrainedRun(trained, source)
+
+
+def _or_interrupt(run: TrainedRun) -> TrainedRun:
+    """A script that was interrupted must not go on as if the training had ended."""
+    if run.status == "interrupted":
+        raise KeyboardInterrupt(
+            f"stopped; glassnet.resume({str(run.path)!r}) continues exactly here"
+        )
+    return run
 
 
 def _open(path: str | Path, trust_code: bool) -> Trained:
     run = Run.open(path)
-    name = run.own_code("task", str(run.info["task"]), trust_code)
+    name = owncode.find(run, "task", str(run.info["task"]), trust_code)
     try:
         return Trained(run, catalog.task(name), trust_code)
     except UserError as error:

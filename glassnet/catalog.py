@@ -46,7 +46,10 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
-    return chosen, build(chosen.recipe, _with_paths(values))
+    from glassnet import network
+
+    recipe = build(chosen.recipe, _with_paths(values))
+    return chosen, recipe.model_copy(update={"network": network.resolved(recipe.network)})
 
 
 def fitting_task(data: str, flags: Mapping[str, Any]) -> str:

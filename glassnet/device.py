@@ -6,16 +6,21 @@ The step is written once; this file is the only one that asks what it runs on.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from glassnet.errors import UserError
+from glassnet.version import __version__
 
 if TYPE_CHECKING:
     from glassnet.recipe import Fit
+    from glassnet.task import Examples
+
+B = TypeVar("B")
 
 SMALL_WORK = 1e7
 """Multiply-adds of one forward pass of one batch, below which a second thread costs more than it
@@ -73,11 +78,12 @@ def deterministic(device: torch.device) -> Iterator[None]:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
+    only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=True)
+        torch.use_deterministic_algorithms(before, warn_only=only_warned)
 
 
 def place(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -87,11 +93,22 @@ def place(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     return network.to(device)
 
 
+def move(examples: Examples[B], device: torch.device) -> Examples[B]:
+    """Put all examples on the device, where a batch is a slice."""
+    try:
+        return examples.to(device)
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"The {len(examples):,} examples do not fit into the memory of {device}. Use smaller "
+            "inputs (--size for images), or --fit.device cpu."
+        ) from None
+
+
 def good_threads(fit: Fit, network: torch.nn.Module, device: torch.device) -> int | None:
     """One thread if a batch is too little work to share, else None (all).
 
-    A pure function of the recipe, not a timing: another number of threads may add in another
-    order, and then a resumed run would not end with the same weights.
+    Not a timing: another number of threads may add in another order. The number is written into
+    ``environment.json``, and a resumed run uses that one.
     """
     if fit.threads is not None or device.type != "cpu":
         return fit.threads
@@ -138,6 +155,10 @@ def forked_random(device: torch.device) -> Iterator[None]:
 def describe() -> dict[str, str | int | None]:
     """What ``environment.json`` says of the machine."""
     return {
+        "glassnet": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -145,8 +166,6 @@ def describe() -> dict[str, str | int | None]:
 
 
 def _processor() -> str:
-    import platform
-
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":")[1].strip() for line in file if "model name" in line)

@@ -15,6 +15,8 @@ def measure(task: Task[R, B], recipe: R) -> tuple[R, Cost]:
     with ExitStack() as stack:
         parts = assemble(task, recipe, None, stack)
         fit, num_examples = parts.recipe.fit, len(parts.data.positions(0)[0])
-        steps = fit.num_steps(num_examples)
+        split = parts.recipe.split
+        networks = split.folds if split.mode == "kfold" and split.fold is None else 1
+        steps = networks * fit.num_steps(num_examples)
         batch_size = -(-num_examples // fit.steps_per_epoch(num_examples))
         return parts.recipe, cost.measure(parts.learner, parts.data, batch_size, steps)

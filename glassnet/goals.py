@@ -41,6 +41,8 @@ def check_one(name: str) -> Check:
         began = time.monotonic()
         with api.watcher(True) as watch:
             run = api.start(task, recipe, name, folder, watch)
+        if run.status != "finished":
+            raise KeyboardInterrupt
         minutes = (time.monotonic() - began) / 60
         value = run.evaluate(test=goal.split == "test").metrics[goal.metric].value
     metric = next(m for m in task.metrics if m.name == goal.metric)

@@ -43,6 +43,10 @@ class Journal:
         """Whether enough steps have come together for a row."""
         return len(self.steps) >= self.every
 
+    def newest_loss(self) -> float:
+        """The loss of the last step, if no row holds it yet, else 0."""
+        return float(self.steps[-1]["loss"]) if self.steps else 0.0
+
     def log(self) -> float:
         """Make a row of the steps since the last one; return their mean loss."""
         means = {name: _mean([values[name] for values in self.steps]) for name in self.steps[0]}
@@ -54,8 +58,6 @@ class Journal:
 
     def end_epoch(self, step: int, epoch: int, scores: Scores) -> float:
         """Make a row of the validation scores; return the epoch's mean training loss."""
-        if self.steps:
-            self.log()
         loss = self.epoch_sum / max(1, self.epoch_steps)
         self.epoch_sum, self.epoch_steps = 0.0, 0
         self.rows.append(

@@ -6,15 +6,16 @@ Special learners (two optimizers, a world to act in) live in their task's file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from glassnet import device, optimizers, schedules
-from glassnet.errors import Diverged
+from glassnet.errors import Diverged, UserError
 from glassnet.recipe import Fit, Recipe
 from glassnet.task import Batch, Examples, Outcome, Stateful
 
@@ -45,6 +46,8 @@ class Supervised:
         self.optimizer = optimizers.build(fit.optimizer, network, fit.lr)
         self.pieces = Pieces(fit.accumulate)
         self.where = next(network.parameters()).device
+        half = fit.precision != "float32"
+        self.arithmetic = partial(device.autocast, fit, self.where) if half else nullcontext
         self.scaler = torch.amp.GradScaler(self.where.type) if fit.precision == "float16" else None
         self.parts: dict[str, Stateful] = {
             "network": network,
@@ -58,16 +61,29 @@ class Supervised:
         """One optimizer step on one batch, computed in one or several pieces."""
         self.optimizer.lr = lr = self.lr(step)
         self.optimizer.zero_grad()
-        loss = self._backward(batch)
+        inputs = batch.inputs if self.augment is None else self.augment(batch.inputs)
+        losses: list[Tensor] = []
+        for x, y, share in self.pieces.cut(inputs, batch.targets):
+            with self.arithmetic():
+                loss = self.loss(self.network(x), y) * share
+            # Reading the loss is free on a CPU and a stall on a GPU, where the loop looks later.
+            if self.where.type == "cpu" and not math.isfinite(loss.item()):
+                raise Diverged(culprit(self.network, x))
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            losses.append(loss.detach())
+        self._step()
+        return {"loss": losses[0] if len(losses) == 1 else torch.stack(losses).sum(), "lr": lr}
+
+    def _step(self) -> None:
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+        if self.fit.clip is not None:
+            self.optimizer.clip(self.fit.clip)
         if self.scaler is None:
-            self._clip()
             self.optimizer.step()
         else:
-            self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
-            self._clip()
             self.scaler.step(self.optimizer)  # type: ignore[arg-type]
             self.scaler.update()
-        return {"loss": loss, "lr": lr}
 
     def lr(self, step: int) -> float:
         """The learning rate of a step: a pure function, so there is nothing to restore."""
@@ -76,43 +92,16 @@ class Supervised:
 
     def shrink(self) -> str:
         """Halve what is computed at once; the batch that an optimizer step sees stays the same."""
+        if self.pieces.number >= (self.fit.batch_size or 1):
+            raise UserError(
+                f"Out of memory on {self.where} with a single example. Use a smaller network or "
+                "input (--size for images), --fit.precision bfloat16, or --fit.device cpu."
+            )
         self.pieces.number *= 2
         return (
             f"out of memory on {self.where}: each batch is now computed in {self.pieces.number} "
             "pieces whose gradients are added (batch normalization sees the pieces)"
         )
-
-    def _backward(self, batch: Batch) -> Tensor:
-        inputs, targets = batch.inputs, batch.targets
-        if self.augment is not None:
-            inputs = self.augment(inputs)
-        if self.pieces.number == 1:
-            return self._backward_piece(inputs, targets, 1.0)
-        losses = [
-            self._backward_piece(x, y, len(x) / len(inputs))
-            for x, y in zip(self.pieces.cut(inputs), self.pieces.cut(targets), strict=True)
-        ]
-        return torch.stack(losses).sum()
-
-    def _backward_piece(self, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
-        with self._autocast():
-            loss = self.loss(self.network(inputs), targets)
-        if share != 1.0:
-            loss = loss * share
-        # Reading the loss is free on a CPU and a stall on a GPU, where the loop looks later.
-        if self.where.type == "cpu" and not math.isfinite(loss.item()):
-            raise Diverged(culprit(self.network, inputs))
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        return loss.detach()
-
-    def _clip(self) -> None:
-        if self.fit.clip is not None:
-            self.optimizer.clip(self.fit.clip)
-
-    def _autocast(self) -> Any:
-        if self.fit.precision == "float32":
-            return nullcontext()
-        return device.autocast(self.fit, self.where)
 
 
 class Pieces:
@@ -121,9 +110,11 @@ class Pieces:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def cut(self, batch: Tensor) -> tuple[Tensor, ...]:
-        """Cut a batch into pieces of nearly equal size."""
-        return batch.tensor_split(min(self.number, len(batch)))
+    def cut(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Cut a batch into pieces of nearly equal size, each with its share of the examples."""
+        number = min(self.number, len(inputs))
+        for x, y in zip(inputs.tensor_split(number), targets.tensor_split(number), strict=True):
+            yield x, y, len(x) / len(inputs)
 
     def state_dict(self) -> Mapping[str, Any]:
         """The number."""

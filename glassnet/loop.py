@@ -8,6 +8,7 @@ anywhere, by any means, ends with the same weights, bit for bit, as one that nev
 
 from __future__ import annotations
 
+import hashlib
 import math
 import signal
 import threading
@@ -56,14 +57,16 @@ def train(
     Consumers must not draw from torch's global random generator between two events.
     """
     if recipe.split.mode == "kfold" and recipe.split.fold is None:
-        yield from _train_folds(task, recipe, run, source or task.source(recipe))
+        source = task.source(recipe) if source is None else source
+        with run.locked():
+            yield from _train_folds(task, recipe, run, source)
         return
     began = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(run.locked())
-        stop = stack.enter_context(stop_on_signal())
         training, warnings = _prepare(task, recipe, run, source, stack)
         stack.callback(training.journal.close)
+        stop = stack.enter_context(stop_on_signal())
         yield from map(Warned, warnings)
         now = training.now
         yield Started(run.path, now.step, training.num_steps, training.steps_per_epoch)
@@ -71,7 +74,7 @@ def train(
         yield Finished(
             run.path,
             now.step,
-            now.best_scores,
+            training.scores,
             now.ended or "interrupted",
             time.monotonic() - began,
         )
@@ -84,6 +87,9 @@ class Progress:
     step: int = 0
     best_epoch: int = -1
     best_scores: Scores = field(default_factory=dict)
+    last_scores: Scores = field(default_factory=dict)
+    improved_epoch: int = -1
+    """When the score was last better than any before; an equal one is kept, but no progress."""
     ended: str = ""
     """Why the training is over: all epochs done, or no better score for a while."""
 
@@ -102,6 +108,13 @@ class Training(Generic[R, B]):
         self.best: dict[str, Tensor] = {}
         self.journal = Journal(run, self.steps_per_epoch)
         self.clock = SaveClock(fit.checkpoint_seconds)
+        # Redrawn validation rows were trained on before: their best score is the luckiest draw.
+        self.keeps_best = fit.keep == "best" and self.recipe.split.mode != "redrawn"
+
+    @property
+    def scores(self) -> Scores:
+        """The validation scores of the weights that are kept."""
+        return self.now.best_scores if self.keeps_best else self.now.last_scores
 
     def go(self, stop: threading.Event) -> Iterator[Event]:
         """Run epoch after epoch until all are done, or ``stop`` is set."""
@@ -109,19 +122,23 @@ class Training(Generic[R, B]):
             yield from self._epoch(self.now.step // self.steps_per_epoch, stop)
         yield self.save()
         status = "finished" if self.now.ended else "interrupted"
-        self.run.update_info(status=status, step=self.now.step, scores=self.now.best_scores)
+        self.run.update_info(status=status, step=self.now.step, scores=self.scores)
 
     def save(self) -> Saved:
         """Write the journal, the best weights so far, and then the checkpoint that needs them."""
+        self._require_finite(self.journal.newest_loss())
         with self.clock.saving():
             self.journal.flush()
-            if self.best:
-                kept = self.best if self.recipe.fit.keep == "best" else self._weights()
-                self.run.write_tensors("model.safetensors", kept)
+            self._write_kept()
             if self.now.ended:
                 self.run.write_tensors("last.safetensors", self._weights())
             path = self.run.save_checkpoint(self.now.step, self._state())
         return Saved(self.now.step, path)
+
+    def _write_kept(self) -> None:
+        if self.best:
+            kept = self.best if self.keeps_best else self._weights()
+            self.run.write_tensors("model.safetensors", kept)
 
     def restore(self) -> list[str]:
         """Go back to the newest readable checkpoint; return what was wrong with newer ones."""
@@ -167,8 +184,8 @@ class Training(Generic[R, B]):
                 raise self._diverged(step, str(error)) from None
         self.now.step += 1
         self.journal.add(self.now.step, epoch, values)
-        if self.journal.is_due() and not math.isfinite(self.journal.log()):
-            raise self._diverged(step, self._sick())
+        if self.journal.is_due() or self.now.step % self.steps_per_epoch == 0:
+            self._require_finite(self.journal.log())
         yield Step(self.now.step, epoch, values)
 
     def _validate(self, epoch: int, positions: Tensor) -> Validated:
@@ -177,7 +194,10 @@ class Training(Generic[R, B]):
         with device.forked_random(self.where):
             outcome = self.task.score(self.learner.network, examples, self.data.facts)
         scores = {m.name: m.compute(outcome) for m in self.task.metrics if not m.costly}
-        best = not self.now.best_scores or self._is_better(scores)
+        best, improved = self._compare(scores)
+        self.now.last_scores = scores
+        if improved:
+            self.now.improved_epoch = epoch
         if best:
             self.now.best_epoch, self.now.best_scores = epoch, scores
             self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
@@ -185,16 +205,24 @@ class Training(Generic[R, B]):
         patience = self.recipe.fit.patience
         if self.now.step >= self.num_steps:
             self.now.ended = "all epochs done"
-        elif patience is not None and epoch - self.now.best_epoch >= patience:
+        elif patience is not None and epoch - self.now.improved_epoch >= patience:
             self.now.ended = f"no better validation score for {patience} epochs"
         return Validated(self.now.step, epoch, scores, train_loss, best)
 
-    def _is_better(self, scores: Scores) -> bool:
-        first = self.task.metrics[0]
-        new, old = scores[first.name], self.now.best_scores[first.name]
-        if math.isnan(old):
-            return True
-        return new >= old if first.better == "higher" else new <= old
+    def _compare(self, scores: Scores) -> tuple[bool, bool]:
+        """Whether the scores are at least as good as the best so far, and whether better.
+
+        The first metric decides, and where it is equal the second one.
+        """
+        for metric in self.task.metrics[:2]:
+            new = scores.get(metric.name, math.nan)
+            old = self.now.best_scores.get(metric.name, math.nan)
+            if math.isnan(old):
+                return True, True
+            gain = new - old if metric.better == "higher" else old - new
+            if gain != 0:
+                return gain > 0, gain > 0
+        return True, False
 
     def _weights(self) -> dict[str, Tensor]:
         return dict(self.learner.network.state_dict())
@@ -208,19 +236,25 @@ class Training(Generic[R, B]):
             "random": device.random_state(self.where),
         }
 
+    def _require_finite(self, loss: float) -> None:
+        """Stop a training whose losses were not looked at one by one, as on a GPU."""
+        if not math.isfinite(loss):
+            named = self.learner.network.named_parameters()
+            sick = [name for name, weights in named if not weights.isfinite().all()]
+            raise self._diverged(self.now.step - 1, sick[0] if sick else "the loss alone")
+
     def _diverged(self, step: int, where: str) -> UserError:
+        """Keep what can be kept, and say what happened."""
+        self._write_kept()
+        self.run.update_info(status="diverged", step=step, scores=self.scores)
+        kept = f"the weights of epoch {self.now.best_epoch + 1}" if self.best else "no weights yet"
         batch = step % self.steps_per_epoch + 1
         return UserError(
             f"The loss became NaN or infinite at step {step + 1} (epoch "
             f"{step // self.steps_per_epoch + 1}, batch {batch} of {self.steps_per_epoch}): first "
             f"not finite is {where}. Try a smaller --fit.lr (`glassnet lr` draws a range), or "
-            f"--fit.clip 1. The last checkpoint and the best weights are kept in {self.run.path}."
+            f"--fit.clip 1. Kept in {self.run.path}: {kept}."
         )
-
-    def _sick(self) -> str:
-        named = self.learner.network.named_parameters()
-        sick = [name for name, weights in named if not weights.isfinite().all()]
-        return f"the weights {sick[0]}" if sick else "the loss alone"
 
 
 def shuffled(positions: Tensor, seed: int, epoch: int) -> Tensor:
@@ -283,19 +317,24 @@ class Assembly(Generic[R, B]):
 
 
 def assemble(
-    task: Task[R, B], recipe: R, source: Source[B] | None, stack: ExitStack
+    task: Task[R, B],
+    recipe: R,
+    source: Source[B] | None,
+    stack: ExitStack,
+    threads: int | None = None,
 ) -> Assembly[R, B]:
     """Open the data, build network and learner; ``stack`` undoes what concerns the process."""
     where = device.choose(recipe.fit.device)
     device.check_precision(recipe.fit, where)
-    data = divide(source or task.source(recipe), recipe.split)
+    data = divide(task.source(recipe) if source is None else source, recipe.split)
     recipe = task.fill(recipe, len(data.positions(0)[0]))
-    data = replace(data, pool=data.pool.to(where))
+    data = replace(data, pool=device.move(data.pool, where))
     stack.enter_context(device.deterministic(where))
     stack.enter_context(device.forked_random(where))
     torch.manual_seed(recipe.fit.seed)
     network = device.place(task.network(recipe, data.facts), where)
-    stack.enter_context(device.threads(device.good_threads(recipe.fit, network, where)))
+    threads = threads or device.good_threads(recipe.fit, network, where)
+    stack.enter_context(device.threads(threads))
     return Assembly(recipe, data, task.learner(recipe, network, data), where)
 
 
@@ -303,11 +342,16 @@ def _prepare(
     task: Task[R, B], recipe: R, run: Run, source: Source[B] | None, stack: ExitStack
 ) -> tuple[Training[R, B], list[str]]:
     """Make everything ready, and go back to the last checkpoint if there is one."""
-    parts = assemble(task, recipe, source, stack)
-    _check_same_data(run, parts.data)
-    _describe(run, parts)
+    # Written last of what describes a run: if it is there, the run began, and must stay the same.
+    began = run.read_json("environment.json") if run.exists("environment.json") else {}
+    parts = assemble(task, recipe, source, stack, began.get("threads"))
+    if began:
+        _check_same(run, parts)
+    else:
+        _describe(run, parts)
     training = Training(task, parts, run)
-    warnings = [_REDRAWN] if parts.recipe.split.mode == "redrawn" else []
+    warnings = _other_machine(began, parts.where) if began else []
+    warnings += [_REDRAWN] if parts.recipe.split.mode == "redrawn" else []
     warnings += [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
     warnings += training.restore()
     run.cut_rows(training.now.step)
@@ -320,13 +364,34 @@ _REDRAWN = (
 )
 
 
-def _check_same_data(run: Run, data: Data[Any]) -> None:
-    before = run.info.get("fingerprint")
-    if before is not None and before != data.fingerprint:
+def _check_same(run: Run, parts: Assembly[Any, Any]) -> None:
+    """Refuse to go on with other data, splits, facts or knobs than those that a run began with."""
+    info, data, before = run.info, parts.data, vars(run.splits())
+    facts = data.facts.model_dump(mode="json")
+    same = {
+        "data": info["fingerprint"] == data.fingerprint,
+        "splits": all(rows.equal(before[part]) for part, rows in vars(data.splits).items()),
+        "facts": facts == run.read_json("facts.json"),
+        "recipe.yaml": info["recipe"] == _digest(run),
+    }
+    if changed := [name for name, unchanged in same.items() if not unchanged]:
         raise UserError(
-            f"The data are not those that {run.path} was trained on (fingerprint "
-            f"{data.fingerprint} instead of {before}). Restore them, or start a new run."
+            f"{run.path} cannot go on: its {', '.join(changed)} changed since it began. Restore "
+            f"what was, or start a new run: glassnet train {run.path}/recipe.yaml"
         )
+
+
+def _digest(run: Run) -> str:
+    return hashlib.sha256((run.path / "recipe.yaml").read_bytes()).hexdigest()
+
+
+def _other_machine(began: dict[str, Any], where: torch.device) -> list[str]:
+    """Say what may change the last bits of the weights."""
+    now = {**device.describe(), "device": str(where)}
+    names = [n for n in ("processor", "torch", "device") if str(began.get(n)) != str(now[n])]
+    changes = [f"{name} was {began.get(name)}, is {now[name]}" for name in names]
+    result = "the weights may differ in their last bits from those of a run never stopped"
+    return [f"{'; '.join(changes)}: {result}"] if changes else []
 
 
 def _describe(run: Run, parts: Assembly[Any, Any]) -> None:
@@ -335,15 +400,20 @@ def _describe(run: Run, parts: Assembly[Any, Any]) -> None:
     run.write_text("recipe.yaml", to_yaml(parts.recipe))
     run.write_json("facts.json", data.facts.model_dump(mode="json"))
     run.write_tensors("splits.safetensors", vars(data.splits))
+    run.update_info(
+        fingerprint=data.fingerprint,
+        recipe=_digest(run),
+        status="training",
+        problems=[vars(problem) for problem in data.problems],
+    )
     threads = {"device": str(parts.where), "threads": torch.get_num_threads()}
     run.write_json("environment.json", {**device.describe(), **threads})
-    problems = [vars(problem) for problem in data.problems]
-    run.update_info(fingerprint=data.fingerprint, status="training", problems=problems)
 
 
 def _train_folds(task: Task[R, B], recipe: R, run: Run, source: Source[B]) -> Iterator[Event]:
     """Train one network for each fold, in a run folder of its own inside ``run``."""
     finished = []
+    run.update_info(status="training")
     for fold in range(1, recipe.split.folds + 1):
         split = recipe.split.model_copy(update={"fold": fold})
         part = recipe.model_copy(update={"split": split})

@@ -6,6 +6,7 @@ import inspect
 import typing
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, create_model
 from torch import nn
 
@@ -19,9 +20,37 @@ def build_network(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs
     constructor = find(knobs.name)
     options = build(schema(constructor), knobs.options, "network.")
     try:
-        return constructor(input_shape, num_outputs, **dict(options))
+        network = constructor(input_shape, num_outputs, **dict(options))
     except ValueError as error:
-        raise UserError(f"network {knobs.name}: {error}") from None
+        raise UserError(f"The network does not fit the data: {error}.") from None
+    if knobs.name.endswith(".py"):
+        _try(network, knobs.name, input_shape, num_outputs)
+    return network
+
+
+def _try(network: nn.Module, name: str, input_shape: tuple[int, ...], num_outputs: int) -> None:
+    """Refuse a network of the user's own that cannot answer, before anything is trained."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            found = tuple(network(torch.zeros(2, *input_shape)).shape)
+    except Exception as error:
+        raise UserError(
+            f"{name}: its network fails on inputs of shape (2, {', '.join(map(str, input_shape))})"
+            f": {type(error).__name__}: {error}"
+        ) from error
+    network.train()
+    if found != (2, num_outputs):
+        raise UserError(
+            f"{name}: its network must answer two examples with outputs of shape "
+            f"(2, {num_outputs}), found {found}."
+        )
+
+
+def resolved(knobs: NetworkKnobs) -> NetworkKnobs:
+    """Return the knobs with every default of the constructor written out."""
+    options = build(schema(find(knobs.name)), knobs.options, "network.")
+    return NetworkKnobs(name=knobs.name, **options.model_dump())
 
 
 def find(name: str) -> type[nn.Module]:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from glassnet.errors import UserError, nearest
+from glassnet.knobs import Knobs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -77,12 +78,6 @@ Decay = Annotated[
         "Biases and normalizations are spared.",
     ),
 ]
-
-
-class Knobs(BaseModel):
-    """What all knobs of optimizers share: immutable, and a misspelt knob is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SGD(Knobs):

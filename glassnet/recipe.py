@@ -13,6 +13,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -21,17 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from glassnet.errors import UserError, nearest
+from glassnet.knobs import Knobs
 from glassnet.optimizers import AdamW, OptimizerKnobs
 from glassnet.schedules import OneCycle, ScheduleKnobs
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class Knobs(BaseModel):
-    """A group of knobs: immutable, and strict about names."""
-
-    # Numbers to text: YAML and flags read the name of the column 2024 as a number.
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class NetworkKnobs(BaseModel):
@@ -71,6 +66,7 @@ class Fit(Knobs):
     seed: int = Field(
         0,
         ge=0,
+        le=2**32 - 1,
         description="Seed of weights, order and augmentation. The same seed on the same machine "
         "gives the same weights, bit for bit.",
     )
@@ -80,8 +76,8 @@ class Fit(Knobs):
     )
     schedule: ScheduleKnobs = Field(
         OneCycle(),
-        description="How the learning rate changes: constant, step, exponential, cosine, one-cycle;"
-        " each with `warmup`.",
+        description="How the learning rate changes: constant, step, exponential and cosine (each "
+        "with `warmup`), one-cycle (whose rise is its warm-up).",
     )
     clip: float | None = Field(
         None, gt=0, description="Largest gradient norm; set to about 1 if the loss jumps."
@@ -100,7 +96,7 @@ class Fit(Knobs):
     keep: Literal["best", "last"] = Field(
         "best",
         description="Which weights the run answers with: those of the best validation epoch, or "
-        "the last. Both are stored.",
+        "the last. Both are stored. Redrawn validation always keeps the last.",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32",
@@ -159,7 +155,10 @@ class Split(Knobs):
         None, ge=1, description="Train only this fold (1 to `folds`). Unset: all of them."
     )
     seed: int = Field(
-        0, ge=0, description="Seed of the draw; apart from fit.seed, so that runs share a test."
+        0,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of the draw; apart from fit.seed, so that runs share a test.",
     )
 
     @model_validator(mode="after")
@@ -170,6 +169,17 @@ class Split(Knobs):
                 f"split.folds={self.folds}: choose mode kfold and a fold from 1 to folds"
             )
         return self
+
+
+LabelSmoothing = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Share of each label that is spread over all classes; about 0.1 against "
+        "overconfidence and wrong labels.",
+    ),
+]
 
 
 class Goal(Knobs):
@@ -365,10 +375,13 @@ def _full_names(flat: Mapping[str, Any], model: type[BaseModel]) -> dict[str, An
 
 
 def _full_name(name: str, model: type[BaseModel]) -> str:
-    if "." in name or name in model.model_fields:
+    first = name.partition(".")[0]
+    if first in model.model_fields:
         return name
+    if first in Fit.model_fields:
+        return f"fit.{name}"
     fits = [knob.name for knob in knobs(model) if knob.name.rsplit(".", 1)[-1] == name]
-    return f"fit.{name}" if f"fit.{name}" in fits or not fits else fits[0]
+    return fits[0] if fits else name
 
 
 def _is_text(model: type[BaseModel], name: str) -> bool:
@@ -418,10 +431,19 @@ def _explain(model: type[BaseModel], error: Any, prefix: str) -> str:
         known = [f"{prefix}{knob.name}" for knob in knobs(model)]
         leaf = name.rsplit(".", 1)[-1]
         leaves = [k for k in known if k.rsplit(".", 1)[-1] == leaf]
-        hint = f" Did you mean '{leaves[0]}'?" if leaves else nearest(name, known)
-        return f"Unknown knob '{name}'.{hint} Known: {', '.join(known)}."
+        if name in known:
+            having = next(k.choices for k in knobs(model) if f"{prefix}{k.name}" == name)
+            return f"'{name}' is a knob of {', '.join(having)} only, which is not chosen."
+        by_leaf = {k.rsplit(".", 1)[-1]: k for k in known}
+        close = leaves or [by_leaf[k] for k in get_close_matches(leaf, by_leaf, 1)]
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        return f"Unknown knob '{name}'.{hint} `glassnet train --help` lists all, and `tasks NAME`."
     if error["type"] == "missing":
-        return f"The recipe lacks '{name}'."
+        about = next((k.help for k in knobs(model) if f"{prefix}{k.name}" == name), "")
+        return f"The recipe lacks '{name}': {about}"
+    if error["type"] == "union_tag_invalid":
+        tag, tags = error["ctx"]["tag"], error["ctx"]["expected_tags"].replace("'", "")
+        return f"{name}: {tag!r} is none of {tags}.{nearest(tag, tags.split(', '))}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{name}: {message}, found {error['input']!r:.80}." if name else f"{message}."
 

@@ -49,6 +49,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._damaged: list[Path] = []
 
     @classmethod
     def create(cls, root: str | Path, name: str, recipe_yaml: str, info: Mapping[str, Any]) -> Run:
@@ -142,23 +143,10 @@ class Run:
         tensors, _ = self.read_tensors("splits.safetensors")
         return Splits(**tensors)
 
-    def own_code(self, kind: str, name: str, trusted: bool) -> str:
-        """Where a user's own Python file is: in its place, or else the run's copy, if trusted."""
-        copy = self.path / "own" / f"{kind}.py"
-        if not name.endswith(".py") or Path(name).is_file():
-            return name
-        if trusted and copy.is_file():
-            return str(copy)
-        raise UserError(
-            f"The {kind} of this run is the file {name}, which is not there. The run's copy of it, "
-            f"{copy}, is a program: read it, and if you trust it, add --trust-code (in Python "
-            "trust_code=True)."
-        )
-
     def folds(self) -> list[Run]:
         """The runs of a k-fold run, in order; empty for an ordinary run."""
-        folders = sorted(self.path.glob("fold-*"), key=lambda p: int(p.name.split("-")[1]))
-        return [Run(folder) for folder in folders]
+        numbers = {p.name.removeprefix("fold-"): p for p in self.path.glob("fold-*/")}
+        return [Run(numbers[n]) for n in sorted(filter(str.isdecimal, numbers), key=int)]
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Read tensors and JSON facts from a safetensors file; check that they are unchanged."""
@@ -216,6 +204,7 @@ class Run:
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(beside, path)
+                _sync_folder(path.parent)
         finally:
             with suppress(OSError):
                 beside.unlink()
@@ -234,6 +223,8 @@ class Run:
         text = "".join(json.dumps(_strict(row), ensure_ascii=False) + "\n" for row in rows)
         with self.writing(name), open(self.path / name, "a", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
     def cut_rows(self, step: int) -> None:
         """Drop the metrics after ``step``: a resumed training writes them again."""
@@ -264,6 +255,14 @@ class Run:
             for leftover in folder.glob(".*.safetensors.*.tmp"):
                 leftover.unlink(missing_ok=True)
 
+    def is_locked(self) -> bool:
+        """Whether a process is training this run now."""
+        try:
+            with self.locked():
+                return False
+        except UserError:
+            return True
+
     # --- Checkpoints ------------------------------------------------------------------------------
 
     def save_checkpoint(self, step: int, state: Any) -> Path:
@@ -271,6 +270,8 @@ class Run:
         tensors: dict[str, Tensor] = {}
         skeleton = _pack(state, "", tensors)
         path = self.write_tensors(f"checkpoint/step-{step:09d}.safetensors", tensors, skeleton)
+        while self._damaged:  # only now: until here they might have been of use to somebody
+            self._damaged.pop().unlink(missing_ok=True)
         for old in self._checkpoints()[:-2]:
             old.unlink()
         return path
@@ -284,6 +285,7 @@ class Run:
                 return _unpack(skeleton, tensors), damages
             except UserError as error:
                 damages.append(str(error))
+                self._damaged.append(path)
         return None, damages
 
     def _checkpoints(self) -> list[Path]:
@@ -300,6 +302,16 @@ def _cannot_write(run: Run, path: Path, error: OSError) -> UserError:
             f"lost; free some room, then `glassnet resume {run.path}`."
         )
     return UserError(f"{path} could not be written: {error.strerror}. Is the folder writable?")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a renaming itself on disk, where the system offers that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _free_folder(root: Path, name: str) -> Path:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from math import cos, pi
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from glassnet.knobs import Knobs
 
 Gamma = Annotated[float, Field(gt=0, le=1)]
 Warmup = Annotated[
@@ -22,12 +24,6 @@ Warmup = Annotated[
         "Transformers, large batches, or a loss that explodes at the start.",
     ),
 ]
-
-
-class Knobs(BaseModel):
-    """What all knobs of schedules share: immutable, and a misspelt knob is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Constant(Knobs):
@@ -92,7 +88,7 @@ class OneCycle(Knobs):
 
 
 class Ramp(Knobs):
-    """Grows by a constant factor per step up to ``fit.lr``: the range test (Smith, 2017)."""
+    """Grows by a constant factor per step up to ``fit.lr``: for the range test alone."""
 
     name: Literal["ramp"] = "ramp"
     start: Annotated[
@@ -101,11 +97,11 @@ class Ramp(Knobs):
 
 
 ScheduleKnobs = Annotated[
-    Constant | Step | Exponential | Cosine | OneCycle | Ramp, Field(discriminator="name")
+    Constant | Step | Exponential | Cosine | OneCycle, Field(discriminator="name")
 ]
 
 
-def factor(knobs: ScheduleKnobs, step: int, steps_per_epoch: int, total_steps: int) -> float:
+def factor(knobs: ScheduleKnobs | Ramp, step: int, steps_per_epoch: int, total_steps: int) -> float:
     """Return the multiplier of ``fit.lr`` for optimizer step ``step``, counted from 0.
 
     >>> [factor(Step(step_size=1, gamma=0.5), step, 2, 6) for step in range(6)]

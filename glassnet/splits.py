@@ -62,12 +62,15 @@ def draw(source: Source[Any], knobs: Split) -> Splits:
     """Draw the test rows, then the validation rows; a pure function of source and knobs."""
     strata, num_rows = source.strata, len(source)
     test = _given(source.parts, "test")
+    given = _given(source.parts, "validation")
     if test is None:
-        test = _draw(num_rows, round(knobs.test * num_rows), strata, knobs.seed)
+        test = torch.zeros(num_rows, dtype=torch.bool)
+        free = torch.arange(num_rows) if given is None else (~given).nonzero().flatten()
+        held = _draw(len(free), round(knobs.test * len(free)), _take(strata, free), knobs.seed)
+        test[free[held]] = True
     rest = (~test).nonzero().flatten()
     if knobs.mode == "kfold":
         return _fold(rest, test, strata, knobs)
-    given = _given(source.parts, "validation")
     if given is None:
         wanted = max(1, round(knobs.validation * len(rest))) if len(rest) > 1 else 0
         held = _draw(len(rest), wanted, _take(strata, rest), knobs.seed + 1)

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from glassnet import device
+from glassnet import device, owncode
 from glassnet.errors import UserError
 from glassnet.recipe import read_yaml
 from glassnet.run import Run
@@ -28,12 +28,16 @@ class Trained:
         """Every knob, resolved."""
         values = read_yaml(self.run.path / "recipe.yaml")
         network = values.get("network", {})
-        name = self.run.own_code("network", str(network.get("name")), self.trust_code)
+        name = owncode.find(self.run, "network", str(network.get("name")), self.trust_code)
         values["network"] = {**network, "name": name}
         try:
             return self.task.recipe.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{self.run.path}/recipe.yaml does not fit its task: {error}") from None
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise UserError(
+                f"{self.run.path}/recipe.yaml does not fit its task: {place}: {first['msg']}."
+            ) from None
 
     @cached_property
     def facts(self) -> Any:
@@ -46,7 +50,6 @@ class Trained:
     @cached_property
     def network(self) -> nn.Module:
         """The network with the kept weights, in evaluation mode, on the best device here."""
-        where = device.choose("auto")
         if folds := self.run.folds():
             return Mean([self.fold(fold).network for fold in folds]).eval()
         network = self.task.network(self.recipe, self.facts)
@@ -58,7 +61,14 @@ class Trained:
                 f"{self.run.path}/model.safetensors does not fit the network "
                 f"{self.recipe.network.name}: {error}"
             ) from None
-        return device.place(network, where).eval()
+        return device.place(network, self._device()).eval()
+
+    def _device(self) -> torch.device:
+        """The device that was asked for, or the best one of a machine that lacks it."""
+        try:
+            return device.choose(self.recipe.fit.device)
+        except UserError:
+            return device.choose("auto")
 
     def fold(self, run: Run) -> Trained:
         """One fold of a k-fold run."""

@@ -75,6 +75,15 @@ def calibration(review: Review[Any]) -> Lines | None:
     )
 
 
+def columns(review: Review[Any]) -> Table:
+    """Say how each column of a table was understood."""
+    rows: list[list[Cell]] = [
+        [c.name, c.kind, ", ".join(c.levels[:8]) or c.reason, "yes" if c.missing else ""]
+        for c in review.facts.columns
+    ]
+    return Table("Columns", ["column", "read as", "levels, or why ignored", "has missing"], rows)
+
+
 def mistaken_images(review: Review[Any]) -> Images | None:
     """Show the wrong answers of which the network was most certain."""
     worst = worst_mistakes(review.outcome.outputs, review.outcome.targets)
@@ -105,7 +114,7 @@ def mistaken_rows(review: Review[Any]) -> Table | None:
 
 def predicted_and_true(review: Review[Any]) -> Lines:
     """Draw the predicted value of each example over the true one."""
-    outcome = review.outcome[:NUM_POINTS]
+    outcome = review.outcome[:: len(review.outcome.targets) // NUM_POINTS + 1]
     series = Series("examples", outcome.targets.tolist(), outcome.outputs.tolist())
     name = review.facts.target.name
     return Lines(

@@ -7,7 +7,7 @@ import pytest
 from data_fixtures import told, write
 
 from glassnet.data import archives
-from glassnet.data.archives import open_files
+from glassnet.data.archives import gunzipped, open_files
 from glassnet.errors import UserError
 
 
@@ -108,6 +108,19 @@ def test_damaged_members_are_errors_of_that_file_only(tmp_path):
     assert files.read("good") == b"good" * 99
     with pytest.raises(OSError, match="damaged in the archive"):
         files.read("bad")
+
+
+def test_gzip_is_unpacked_with_all_its_members(monkeypatch):
+    one, two = gzip.compress(b"one"), gzip.compress(b"two")
+    assert gunzipped(one + two + gzip.compress(b""), "a.gz") == b"onetwo"
+    assert gunzipped(b"plain", "a.csv") == b"plain"
+    with pytest.raises(UserError, match="a.gz is cut short. Fetch it again"):
+        gunzipped(one + two[:-6], "a.gz")
+    with pytest.raises(UserError, match="a.gz is damaged.*Fetch it again"):
+        gunzipped(one + b"no member", "a.gz")
+    monkeypatch.setattr(archives, "MAX_GUNZIPPED", 5)
+    with pytest.raises(UserError, match="a.gz unpacks to more than 5 bytes"):
+        gunzipped(one + two, "a.gz")
 
 
 def test_names_in_other_spellings_are_made_plain(tmp_path):

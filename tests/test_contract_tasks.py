@@ -41,7 +41,7 @@ from glassnet.data import datasets, sources
 from glassnet.errors import UserError
 from glassnet.recipe import build, knobs, merge, nested, parse_value, read_yaml
 from glassnet.run import Run
-from glassnet.task import Batch, Finished, Look, Saved, Started, Task, Validated
+from glassnet.task import Batch, Finished, Saved, Started, Task, Validated
 from glassnet.trained import Trained
 
 pytestmark = pytest.mark.usefixtures("in_tmp")

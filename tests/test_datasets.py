@@ -89,7 +89,7 @@ def catalogue(tmp_path, monkeypatch):
 
     def make(**changes):
         plain = {
-            "summary": "letters", "kind": "table", "task": "t", "licence": "l", "homepage": "h",
+            "summary": "letters", "kind": "table", "licence": "l", "homepage": "h",
             "target": "y", "mirror": "letters_folder",
             "files": [{
                 "name": "letters.csv", "urls": [changes.pop("url", "http://127.0.0.1:9/x.csv")],
@@ -211,7 +211,7 @@ def test_a_mirror_on_disk_is_linked_packed_or_not(catalogue, tmp_path, monkeypat
     monkeypatch.setenv("GLASSNET_DATA", str(tmp_path / "mirror"))
     path = datasets.fetch("letters")
     assert path.resolve() == file
-    assert len(open_table(path, target="y", task="classification")) == 4000
+    assert len(open_table(path, target="y", kind="categories")) == 4000
     assert datasets.fetch("letters") == path
     file.unlink()
     with pytest.raises(UserError, match="letters.csv could not be downloaded"):
@@ -276,7 +276,7 @@ def test_the_sets_of_scikit_learn_need_no_network(name, count, classes):
     source = (
         open_images(path)
         if entry.kind == "images"
-        else open_table(path, target=entry.target, task="classification")
+        else open_table(path, target=entry.target, kind="categories")
     )
     assert len(source) == count
     facts = source.facts(everything(source))
@@ -291,7 +291,7 @@ def test_the_sets_of_scikit_learn_need_no_network(name, count, classes):
 
 
 def test_diabetes_is_a_regression():
-    source = open_table(sources.locate("diabetes"), target="progression", task="regression")
+    source = open_table(sources.locate("diabetes"), target="progression", kind="numbers")
     facts = source.facts(everything(source))
     assert len(source) == 442 and facts.target.mean == pytest.approx(152.13, abs=0.01)
     assert len(facts.features) == 10
@@ -326,7 +326,7 @@ def test_a_look_at_a_table_tells_types_missing_and_the_target(tmp_path):
     assert columns["size"]["type"] == "number" and columns["size"]["missing"] == 6
     assert columns["size"]["distinct"] == 5 and columns["size"]["examples"] == ["1", "2", "3"]
     assert look.details["target"]["classes"] == {"a": 55, "b": 5}
-    assert look.details["target"]["suggests"] == "classification"
+    assert look.details["target"]["kind"] == "categories"
     for name in ("id", "name", "same"):
         assert told(look.problems, f"column {name!r}", "not be used")
     assert told(look.problems, "class 'b'", "only 5 examples")
@@ -357,10 +357,10 @@ def test_every_set_of_the_mirror_opens(name):
     look = sources.look(name, mirror=SHARED)
     assert look.kind == entry.kind and look.path == path
     if entry.kind == "table":
-        suggested = look.details["target"]["suggests"]
+        kind = look.details["target"]["kind"]
         numbers = ("toyota-corolla", "california-housing", "diabetes")
-        assert suggested == ("regression" if name in numbers else "classification")
-        assert len(open_table(path, target=entry.target, task=suggested)) > 100
+        assert kind == ("numbers" if name in numbers else "categories")
+        assert len(open_table(path, target=entry.target, kind=kind)) > 100
     if name == "toyota-corolla":
         classic = Path(SHARED) / "tabular_toyota_corolla" / "ToyotaCorolla.csv"
         assert path.read_bytes() == classic.read_bytes()

@@ -3,6 +3,8 @@ import io
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -100,6 +102,17 @@ def mnist_like(folder, suffix=".gz"):
         idx_file(folder / f"{part}-images-idx3-ubyte{suffix}", random.integers(0, 256, (n, 8, 6)))
         idx_file(folder / f"{part}-labels-idx1-ubyte{suffix}", np.arange(n) % 5)
     return folder
+
+
+def test_idx_files_may_be_packed_in_several_members(tmp_path):
+    whole = open_images(mnist_like(tmp_path / "whole"))
+    mnist_like(tmp_path / "parts")
+    images = tmp_path / "parts" / "train-images-idx3-ubyte.gz"
+    plain = gzip.decompress(images.read_bytes())
+    images.write_bytes(gzip.compress(plain[:500]) + gzip.compress(plain[500:]))
+    parts, rows = open_images(tmp_path / "parts"), torch.arange(20)
+    facts = whole.facts(rows)
+    assert torch.equal(parts.examples(rows, facts).inputs, whole.examples(rows, facts).inputs)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -580,6 +593,35 @@ def test_prediction_reads_folders_archives_lists_and_arrays(tmp_path):
     assert grey[1].shape == (4, 3, 12, 10) and grey[0][3] == "image 3"
 
 
+def test_prediction_keeps_the_order_of_many_images(tmp_path):
+    random = np.random.default_rng(0)
+    arrays = random.integers(0, 256, (200, 12, 10, 3), dtype=np.uint8)
+    given = [Image.fromarray(array) for array in arrays]
+    given[150:150] = [b"no image"]
+    names, inputs, problems = read_raw(given, facts_of())
+    assert names == [f"image {n}" for n in range(201) if n != 150]
+    assert torch.equal(inputs, torch.from_numpy(arrays).permute(0, 3, 1, 2))
+    assert [problem.where for problem in problems] == ["image 150"]
+
+
+def test_one_picture_may_be_given_many_times(tmp_path):
+    lazy = Image.open(save(tmp_path / "a.jpg", picture(1, 400, 400)))
+    inputs = read_raw([lazy] * 100, facts_of())[1]
+    assert (inputs == inputs[0]).all()
+
+
+def test_odd_exif_data_are_passed_over_in_silence(tmp_path):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0"  # promises five entries, has none
+    save(tmp_path / "a.jpg", picture(1), exif=exif)
+    program = (
+        "import sys; from glassnet.data.images import *; facts = ImageFacts(channels=3, height=12,"
+        "width=10, mean=[], std=[], classes=[]); print(len(read_raw(sys.argv[1], facts)[0]))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.jpg")]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert (answer.stdout, answer.stderr) == ("1\n", "")
+
+
 def test_prediction_leaves_out_and_reports_what_it_cannot_read(tmp_path):
     folder = spoiled(tmp_path)
     write(folder / "note.txt", "x")
@@ -589,6 +631,18 @@ def test_prediction_leaves_out_and_reports_what_it_cannot_read(tmp_path):
         read_raw(folder / "cat" / "text.png", facts_of())
     with pytest.raises(UserError, match="nowhere does not exist"):
         read_raw(tmp_path / "nowhere", facts_of())
+
+
+def test_file_names_need_not_be_utf_8(tmp_path):
+    class_folders(tmp_path)
+    before = open_images(tmp_path).fingerprint
+    old = tmp_path / "cat" / "0.png"
+    try:
+        old.rename(os.fsdecode(os.fsencode(old.parent) + b"/0\xff.png"))
+    except OSError:
+        pytest.skip("this file system knows UTF-8 only")
+    source = open_images(tmp_path)
+    assert len(source) == 8 and source.fingerprint != before
 
 
 # --- Real sets ------------------------------------------------------------------------------------

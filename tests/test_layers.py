@@ -16,11 +16,11 @@ ROOT = Path(glassnet.__file__).parent
 ROOMS = {
     # The words that everybody speaks; they know no data, no network and no task.
     "vocabulary": {
-        "__init__", "errors", "version", "listing", "figures", "task", "recipe", "optimizers",
-        "schedules", "progress",
+        "__init__", "errors", "version", "listing", "figures", "task", "recipe", "knobs",
+        "optimizers", "schedules", "progress",
     },
     # What a training is written with and into.
-    "ground": {"run", "device", "journal", "eventfile", "splits"},
+    "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
     # What tasks are put together from.
     "stock": {"learners", "metrics", "views", "network", "cost"},
     "networks": {"networks"},
@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "networks": {"networks"},
     "data": {"vocabulary", "data"},
     "tasks": {"vocabulary", "ground", "stock", "networks", "data"},
-    "catalog": {"vocabulary", "data"},
+    "catalog": {"vocabulary", "stock", "data"},
     "loop": {"vocabulary", "ground"},
     "after": {"vocabulary", "ground", "stock", "after"},
     "tools": {
@@ -64,8 +64,8 @@ HEAVY = {
 }  # fmt: skip
 LIGHT = [
     "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",
-    "optimizers", "schedules", "run", "cli/__init__", "cli/verbs", "cli/text", "data/sources",
-    "data/datasets", "data/parts", "catalog", "show",
+    "knobs", "optimizers", "schedules", "run", "cli/__init__", "cli/verbs", "cli/text",
+    "data/sources", "data/datasets", "data/parts", "catalog", "show",
 ]  # fmt: skip
 MAY_NETWORKS_IMPORT = {"torch", "pydantic", "glassnet"}
 

@@ -130,7 +130,7 @@ def scripted(scores: list[float], better: str = "higher") -> Any:
         ([1, 2, 3, 2, 2, 9], "higher", 5, 2),
         ([3, 2, 1, 2, 2, 0], "lower", 5, 2),
         ([1, 2, 3, 4, 5, 6], "higher", 6, 5),
-        ([5, 5, 5, 5, 5, 5], "higher", 6, 5),
+        ([5, 5, 5, 5, 5, 5], "higher", 3, 2),
         ([float("nan"), 1, 0, 0, 9, 9], "higher", 4, 1),
         ([1, float("nan"), float("nan"), 9], "higher", 3, 0),
     ],
@@ -240,7 +240,7 @@ def test_a_run_that_was_killed_before_it_knew_its_data_is_resumed(tmp_path: Path
     whole = trained(tmp_path, "whole")
     task, recipe = recipe_for("iris")
     run = new_run(tmp_path, recipe)
-    resume(run.path, iter)
+    resume(run.path, show=False)
     assert_same_end(run, whole)
 
 
@@ -359,7 +359,7 @@ def test_data_that_changed_in_between_are_refused(tmp_path: Path) -> None:
     run = new_run(tmp_path, recipe)
     play(task, recipe, run, ask_to_stop_at=3)
     table(data, seed=1)
-    with pytest.raises(UserError, match=r"not those that .* was trained on"):
+    with pytest.raises(UserError, match="cannot go on: its data, splits, facts changed"):
         go_on(task, run)
 
 
@@ -459,17 +459,14 @@ def test_a_batch_that_runs_out_of_memory_is_computed_in_pieces_and_resumes_so(
 ) -> None:
     task, recipe = iris
 
-    class Small(learners.Supervised):
-        """A learner on a device that holds ten examples at once."""
-
-        def _backward_piece(self, inputs: Any, targets: Any, share: float) -> Any:
-            if len(inputs) > 10:
-                raise torch.OutOfMemoryError
-            return super()._backward_piece(inputs, targets, share)
+    def loss(outputs: Any, targets: Any) -> Any:
+        """The loss on a device that holds ten examples at once."""
+        if len(outputs) > 10:
+            raise torch.OutOfMemoryError
+        return torch.nn.functional.cross_entropy(outputs, targets)
 
     def learner(recipe: Any, network: Any, data: Any) -> Any:
-        loss = torch.nn.CrossEntropyLoss()
-        return Small(network, loss, recipe.fit, len(data.positions(0)[0]))
+        return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
 
     task = replace(task, learner=learner)
     whole, run = new_run(tmp_path, recipe, "whole"), new_run(tmp_path, recipe)
@@ -491,3 +488,69 @@ def test_a_process_of_its_own_gives_the_same_weights(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "glassnet", "resume", str(run.path)]
     subprocess.run(words, check=True, capture_output=True, timeout=120)
     assert_same_end(run, whole)
+
+
+def test_a_device_too_small_for_one_example_ends_the_training(
+    tmp_path: Path, iris: tuple[Any, Any]
+) -> None:
+    task, recipe = iris
+
+    def loss(outputs: Any, targets: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    def learner(recipe: Any, network: Any, data: Any) -> Any:
+        return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
+
+    with pytest.raises(UserError, match="Out of memory on cpu with a single example"):
+        play(replace(task, learner=learner), recipe, new_run(tmp_path, recipe))
+
+
+def test_a_recipe_or_splits_that_were_changed_stop_a_resume(
+    tmp_path: Path, iris: tuple[Any, Any]
+) -> None:
+    task, recipe = iris
+    run = new_run(tmp_path, recipe)
+    play(task, recipe, run, ask_to_stop_at=3)
+    path = run.path / "recipe.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("epochs: ", "epochs: 1"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"its recipe\.yaml changed since it began"):
+        go_on(task, run)
+    path.write_text(text, encoding="utf-8")
+    splits = {name: rows.flip(0) for name, rows in vars(run.splits()).items()}
+    run.write_tensors("splits.safetensors", splits)
+    with pytest.raises(UserError, match="its splits changed since it began"):
+        go_on(task, run)
+
+
+def test_a_resume_takes_the_number_of_threads_that_the_run_began_with(
+    tmp_path: Path, iris: tuple[Any, Any]
+) -> None:
+    task, recipe = iris
+    run = new_run(tmp_path, recipe)
+    play(task, recipe, run, ask_to_stop_at=3)
+    run.write_json("environment.json", {**run.read_json("environment.json"), "threads": 2})
+    seen = {
+        torch.get_num_threads() for event in train(task, recipe, run) if isinstance(event, Step)
+    }
+    assert seen == {2}
+
+
+def test_a_loss_that_nobody_looked_at_stops_the_run_at_the_end_of_the_epoch(
+    tmp_path: Path, iris: tuple[Any, Any]
+) -> None:
+    """As on a GPU, where the learner does not read the loss at each step."""
+    task, recipe = iris
+
+    class Blind(learners.Supervised):
+        def update(self, batch: Any, step: int, /) -> Any:
+            return {**super().update(batch, step), "loss": torch.tensor(float("nan"))}
+
+    def learner(recipe: Any, network: Any, data: Any) -> Any:
+        loss = torch.nn.CrossEntropyLoss()
+        return Blind(network, loss, recipe.fit, len(data.positions(0)[0]))
+
+    run = new_run(tmp_path, recipe)
+    with pytest.raises(UserError, match=r"NaN or infinite at step .*Kept in .*: no weights yet"):
+        play(replace(task, learner=learner), recipe, run)
+    assert run.info["status"] == "diverged"

@@ -156,7 +156,7 @@ def test_a_network_and_its_own_knob_may_both_be_flags() -> None:
     ("flags", "pattern"),
     [
         ({"fit.epoch": 3}, r"Unknown knob 'fit\.epoch'.* Did you mean 'fit\.epochs'\?"),
-        ({"epoch": 3}, r"Unknown knob 'fit\.epoch'.* Did you mean 'fit\.epochs'\?"),
+        ({"epoch": 3}, r"Unknown knob 'epoch'.* Did you mean 'fit\.epochs'\?"),
         ({"fitt.lr": 3}, r"Unknown knob 'fitt'"),
         ({"batchsize": 3}, r"Did you mean 'fit\.batch_size'"),
         ({"fit.lr": -1}, r"fit\.lr: .*greater than 0, found -1"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from data_fixtures import SHARED, everything, needs_shared, told, write
 
-from glassnet.data.tables import TableFacts, encode, open_table, read_raw
+from glassnet.data.tables import TableFacts, open_table, read_raw
 from glassnet.errors import UserError
 
 HEADER = "size,colour,price,kind\n"
@@ -22,9 +22,9 @@ def rows(n=30, start=0):
     )
 
 
-def table(tmp_path, text=None, name="t.csv", target="kind", task="classification", **more):
+def table(tmp_path, text=None, name="t.csv", target="kind", kind="categories", **more):
     path = write(tmp_path / name, HEADER + rows() if text is None else text)
-    return open_table(path, target=target, task=task, **more)
+    return open_table(path, target=target, kind=kind, **more)
 
 
 def kinds(source):
@@ -34,6 +34,10 @@ def kinds(source):
 def encoded(source):
     facts = source.facts(everything(source))
     return facts, source.examples(everything(source), facts)
+
+
+def vectors(raw, facts):
+    return read_raw(raw, facts)[1]
 
 
 # --- Reading files --------------------------------------------------------------------------------
@@ -51,7 +55,7 @@ def test_a_csv_becomes_vectors_and_classes(tmp_path):
     assert batch.inputs.shape == (2, 6) and batch.inputs.dtype == torch.float32
     assert batch.targets.tolist() == [1, 0] and batch.targets.dtype == torch.int64
     assert source.name(16) == "row 17"
-    assert facts.decode(torch.tensor([[0.1, 0.9], [2.0, 1.0]])) == ["b", "a"]
+    assert facts.classes == ["a", "b"] and facts.target.kind == "categories"
 
 
 @pytest.mark.parametrize(
@@ -83,8 +87,14 @@ def test_gz_and_parquet_are_read(tmp_path):
     packed = table(tmp_path, gzip.compress((HEADER + rows()).encode()), "t.csv.gz")
     assert packed.fingerprint == plain.fingerprint
     pl.read_csv(tmp_path / "t.csv").write_parquet(tmp_path / "t.parquet")
-    parquet = open_table(tmp_path / "t.parquet", target="kind", task="classification")
+    parquet = open_table(tmp_path / "t.parquet", target="kind", kind="categories")
     assert torch.equal(encoded(parquet)[1].inputs, encoded(plain)[1].inputs)
+
+
+def test_all_members_of_a_gz_are_read(tmp_path):
+    parts = [(HEADER + rows(40)).encode(), rows(40, 40).encode()]
+    source = table(tmp_path, b"".join(map(gzip.compress, parts)), "t.csv.gz")
+    assert len(source) == 80 and not source.problems
 
 
 def test_quotes_of_both_kinds_and_spaces_after_commas(tmp_path):
@@ -161,6 +171,12 @@ def test_a_quote_that_never_closes_is_explained(tmp_path):
         table(tmp_path, HEADER + rows() + '1,"red' + "x,1,a\n" * 60_000)
 
 
+def test_a_line_may_be_longer_than_a_cell(tmp_path):
+    wide = ",".join(f"column with a long name {n}" for n in range(6000))
+    text = f"{wide},y\n" + "".join("0," * 6000 + f"{'ab'[n % 2]}\n" for n in range(4))
+    assert table(tmp_path, text, target="y").frame.width == 6001
+
+
 def test_repeated_and_empty_column_names_are_told_apart(tmp_path):
     text = "x,x,,y\n" + "".join(f"{n}.5,{n % 4},{n % 3},{'ab'[n % 2]}\n" for n in range(30))
     source = table(tmp_path, text, target="y")
@@ -171,7 +187,7 @@ def test_repeated_and_empty_column_names_are_told_apart(tmp_path):
 def test_a_folder_with_train_and_test_has_parts(tmp_path):
     write(tmp_path / "my-train.csv.gz", gzip.compress((HEADER + rows(20)).encode()))
     write(tmp_path / "my-test.csv", HEADER + rows(10, 20))
-    source = open_table(tmp_path, target="kind", task="classification")
+    source = open_table(tmp_path, target="kind", kind="categories")
     assert source.parts == ["train"] * 20 + ["test"] * 10
     assert source.name(20) == "my-test.csv row 1"
 
@@ -179,7 +195,7 @@ def test_a_folder_with_train_and_test_has_parts(tmp_path):
 def test_a_test_file_without_answers_is_not_used(tmp_path):
     write(tmp_path / "train.csv", HEADER + rows())
     write(tmp_path / "test.csv", "size,colour,price\n1,red,2\n2,blue,3\n")
-    source = open_table(tmp_path, target="kind", task="classification")
+    source = open_table(tmp_path, target="kind", kind="categories")
     assert len(source) == 30 and source.parts is None
     assert told(source.problems, "test.csv", "no column 'kind'", "not used")
 
@@ -188,14 +204,14 @@ def test_parts_must_have_the_same_columns(tmp_path):
     write(tmp_path / "train.csv", HEADER + rows())
     write(tmp_path / "test.csv", "size,hue,kind\n1,red,a\n2,blue,b\n")
     with pytest.raises(UserError, match="test.csv lacks the columns colour, price"):
-        open_table(tmp_path, target="kind", task="classification")
+        open_table(tmp_path, target="kind", kind="categories")
 
 
 def test_a_folder_with_several_tables_is_refused_with_their_names(tmp_path):
     for name in ("one.csv", "two.csv"):
         write(tmp_path / name, HEADER + rows())
     with pytest.raises(UserError, match=r"2 tables: one.csv, two.csv.*train.csv and test.csv"):
-        open_table(tmp_path, target="kind", task="classification")
+        open_table(tmp_path, target="kind", kind="categories")
 
 
 @pytest.mark.parametrize(
@@ -203,6 +219,8 @@ def test_a_folder_with_several_tables_is_refused_with_their_names(tmp_path):
     [
         ("", "t.csv is empty"),
         (HEADER, "t.csv holds no rows"),
+        ('""\n', "t.csv holds blank cells only"),
+        (HEADER + f"1,{'x' * 200_000},2,a\n", "t.csv line 2: field larger.*a cell is longer"),
         (b"PK\x03\x04\0\0\0\0", "t.csv is no text file.*saved as CSV"),
         (b"\x1f\x8b\x08broken", "t.csv is (damaged|cut short).*again"),
     ],
@@ -216,7 +234,7 @@ def test_a_broken_parquet_and_a_missing_file_are_explained(tmp_path):
     with pytest.raises(UserError, match="t.parquet cannot be read as Parquet"):
         table(tmp_path, "text", "t.parquet")
     with pytest.raises(UserError, match="nowhere.csv does not exist"):
-        open_table(tmp_path / "nowhere.csv", target="y", task="regression")
+        open_table(tmp_path / "nowhere.csv", target="y", kind="numbers")
 
 
 # --- The target -----------------------------------------------------------------------------------
@@ -234,20 +252,20 @@ def test_rows_without_an_answer_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "task", "words"),
+    ("answer", "kind", "words"),
     [
-        (lambda n: "same", "classification", "'same' in every row.*another target"),
-        (lambda n: f"name{n}", "classification", "30 different values.*regression.*identifier"),
-        (lambda n: n * 1.5, "classification", "30 different values.*regression"),
-        (lambda n: "ab"[n % 2], "regression", "must hold numbers.*'a', 'b'.*classification"),
-        (lambda n: "", "classification", "missing in every row"),
-        (lambda n: 7, "regression", "'7' in every row"),
+        (lambda n: "same", "categories", "'same' in every row.*another target"),
+        (lambda n: f"name{n}", "categories", "30 different values.*regression.*identifier"),
+        (lambda n: n * 1.5, "categories", "30 different values.*regression"),
+        (lambda n: "ab"[n % 2], "numbers", "must hold numbers.*'a', 'b'.*classification"),
+        (lambda n: "", "categories", "missing in every row"),
+        (lambda n: 7, "numbers", "'7' in every row"),
     ],
 )
-def test_unfit_targets_are_refused(tmp_path, answer, task, words):
+def test_unfit_targets_are_refused(tmp_path, answer, kind, words):
     text = "x,y\n" + "".join(f"{n % 9}.5,{answer(n)}\n" for n in range(30))
     with pytest.raises(UserError, match=words):
-        table(tmp_path, text, target="y", task=task)
+        table(tmp_path, text, target="y", kind=kind)
 
 
 def test_a_class_with_one_row_is_kept_and_reported(tmp_path):
@@ -256,25 +274,45 @@ def test_a_class_with_one_row_is_kept_and_reported(tmp_path):
     assert told(source.problems, "column 'kind'", "'rare' has one row only", "add rows")
 
 
+def test_classes_stand_in_natural_order_or_as_asked(tmp_path):
+    def classes(words, **more):
+        text = "x,y\n" + "".join(f"{n % 7}.5,{words[n % len(words)]}\n" for n in range(60))
+        source = table(tmp_path, text, target="y", **more)
+        facts, examples = encoded(source)
+        assert [facts.classes[k] for k in examples.targets[: len(words)]] == words
+        return facts.classes
+
+    assert classes(["10", "week 10", "9", "b", "week 2"]) == ["9", "10", "b", "week 2", "week 10"]
+    sizes = ["high", "low", "middle"]
+    assert classes(sizes) == sizes
+    assert classes(sizes, classes=["low", "middle", "high"]) == ["low", "middle", "high"]
+    for wrong in (["low", "high"], ["low", "low", "high", "middle"], ["low", "high", "tall"]):
+        with pytest.raises(UserError, match="each class of the target 'y' once.*high, low, middle"):
+            classes(sizes, classes=wrong)
+    with pytest.raises(UserError, match="classes can only be given for a target of categories"):
+        table(tmp_path, target="price", kind="numbers", classes=["1"])
+
+
 def test_none_may_be_a_class(tmp_path):
     source = table(tmp_path, (HEADER + rows()).replace(",a\n", ",None\n"))
     assert source.target.classes == ["None", "b"] and len(source) == 30
 
 
 def test_the_target_of_a_regression_is_standardized_by_the_training_rows(tmp_path):
-    source = table(tmp_path, target="price", task="regression")
+    source = table(tmp_path, target="price", kind="numbers")
     facts = source.facts(torch.arange(20))
     examples = source.examples(everything(source), facts)
     values = np.arange(20.0) ** 2
     assert facts.target.mean == values.mean() and facts.target.std == values.std()
     assert examples.targets.dtype == torch.float32 and source.strata is None
     assert examples.targets[:20].mean().abs() < 1e-6
-    assert facts.decode(examples.targets) == pytest.approx([n * n for n in range(30)], abs=1e-3)
+    again = examples.targets.double() * facts.target.std + facts.target.mean
+    assert again.tolist() == pytest.approx([n * n for n in range(30)], abs=1e-3)
 
 
 def test_a_few_odd_answers_of_a_regression_are_left_out(tmp_path):
     text = "x,y\n" + "".join(f"{n % 9}.5,{n}\n" for n in range(200)) + "1,inf\n"
-    source = table(tmp_path, text, target="y", task="regression")
+    source = table(tmp_path, text, target="y", kind="numbers")
     assert len(source) == 200 and told(source.problems, "column 'y'", "'inf'", "missing")
 
 
@@ -378,26 +416,26 @@ def test_prediction_equals_training_in_every_form(tmp_path):
     facts, examples = encoded(source)
     expected = examples.inputs
     frame = source.frame.drop("kind")
-    assert torch.equal(encode(frame, facts), expected)
-    assert torch.equal(encode(frame.to_dicts(), facts), expected)
-    assert torch.equal(encode(frame.to_dicts()[3], facts), expected[3:4])
-    assert torch.equal(encode(frame.to_dict(as_series=False), facts), expected)
-    assert torch.equal(encode(frame.select(frame.columns[::-1]), facts), expected)
+    assert torch.equal(vectors(frame, facts), expected)
+    assert torch.equal(vectors(frame.to_dicts(), facts), expected)
+    assert torch.equal(vectors(frame.to_dicts()[3], facts), expected[3:4])
+    assert torch.equal(vectors(frame.to_dict(as_series=False), facts), expected)
+    assert torch.equal(vectors(frame.select(frame.columns[::-1]), facts), expected)
     for separator in ",;":
         frame.write_csv(tmp_path / "new.csv", separator=separator)
-        assert torch.equal(encode(tmp_path / "new.csv", facts), expected)
+        assert torch.equal(vectors(tmp_path / "new.csv", facts), expected)
     frame[:1].write_csv(tmp_path / "one.csv")
-    assert torch.equal(encode(tmp_path / "one.csv", facts), expected[:1])
-    assert torch.equal(encode(tmp_path / "t.csv", facts), expected), "with the target as well"
+    assert torch.equal(vectors(tmp_path / "one.csv", facts), expected[:1])
+    assert torch.equal(vectors(tmp_path / "t.csv", facts), expected), "with the target as well"
 
 
 def test_values_may_come_in_their_own_types(tmp_path):
     source = mixed(tmp_path)
     facts, examples = encoded(source)
     typed = {"size": 3.5, "when": datetime.date(2024, 4, 11), "ok": False, "colour": "red"}
-    assert torch.equal(encode(typed, facts), examples.inputs[3:4])
+    assert torch.equal(vectors(typed, facts), examples.inputs[3:4])
     nothing = dict.fromkeys(typed)
-    assert encode(nothing, facts).count_nonzero() == 0
+    assert vectors(nothing, facts).count_nonzero() == 0
     assert len(source.examples(torch.arange(0), facts)) == 0
 
 
@@ -407,7 +445,7 @@ def test_columns_of_bytes_and_lists_are_ignored(tmp_path):
         "x": range(n), "bytes": [b"x"] * n, "list": [[1]] * n, "y": ["a", "b"] * (n // 2),
         "kind": pl.Series(["u", "v", "w"] * (n // 3), dtype=pl.Categorical),
     })  # fmt: skip
-    source = open_table(frame.with_columns(pl.col("x") * 1.5), target="y", task="classification")
+    source = open_table(frame.with_columns(pl.col("x") * 1.5), target="y", kind="categories")
     facts, _ = encoded(source)
     assert facts.features == ["x", "kind=u", "kind=v", "kind=w", "kind=other"]
 
@@ -416,10 +454,10 @@ def test_numbers_may_come_as_numbers(tmp_path):
     source = table(tmp_path)
     facts, examples = encoded(source)
     typed = pl.read_csv(tmp_path / "t.csv")
-    assert torch.equal(encode(typed, facts), examples.inputs)
+    assert torch.equal(vectors(typed, facts), examples.inputs)
     row = {"size": 0.5, "colour": "red", "price": 0, "unknown": 1}
-    assert torch.equal(encode(row, facts), examples.inputs[:1])
-    of_frame = open_table(typed, target="kind", task="classification")
+    assert torch.equal(vectors(row, facts), examples.inputs[:1])
+    of_frame = open_table(typed, target="kind", kind="categories")
     assert torch.equal(encoded(of_frame)[1].inputs, examples.inputs)
 
 
@@ -428,28 +466,30 @@ def test_pandas_frames_are_accepted(tmp_path):
     source = table(tmp_path)
     facts, examples = encoded(source)
     frame = pandas.read_csv(tmp_path / "t.csv")
-    assert torch.equal(encode(frame, facts), examples.inputs)
-    assert open_table(frame, target="kind", task="classification").target.classes == ["a", "b"]
+    assert torch.equal(vectors(frame, facts), examples.inputs)
+    assert open_table(frame, target="kind", kind="categories").target.classes == ["a", "b"]
 
 
 def test_files_without_a_header_are_predicted_without_a_header(tmp_path):
     source = table(tmp_path, rows(), target="column_4")
     facts, examples = encoded(source)
     without = "".join(line.rpartition(",")[0] + "\n" for line in rows(3).splitlines())
-    assert torch.equal(encode(write(tmp_path / "n.csv", without), facts), examples.inputs[:3])
-    assert torch.equal(encode(write(tmp_path / "n.csv", rows(3)), facts), examples.inputs[:3])
+    assert torch.equal(vectors(write(tmp_path / "n.csv", without), facts), examples.inputs[:3])
+    assert torch.equal(vectors(write(tmp_path / "n.csv", rows(3)), facts), examples.inputs[:3])
 
 
 def test_unseen_categories_are_other_and_missing_columns_are_named(tmp_path):
     source = table(tmp_path)
     facts, _ = encoded(source)
     row = {"size": 1, "colour": "pink", "price": 3}
-    found = dict(zip(facts.features, encode(row, facts)[0].tolist(), strict=True))
+    found = dict(zip(facts.features, vectors(row, facts)[0].tolist(), strict=True))
     assert found["colour=other"] == 1 and found["colour=red"] == 0
     with pytest.raises(UserError, match="column 'colour' is missing.*'color'.*size, colour, price"):
-        encode({"size": 1, "color": "red", "price": 3}, facts)
+        vectors({"size": 1, "color": "red", "price": 3}, facts)
+    with pytest.raises(UserError, match="make no table.*as many values in every column"):
+        vectors({"size": [1, 2], "colour": ["red"], "price": [3]}, facts)
     with pytest.raises(UserError, match="cannot be made of a int"):
-        encode(7, facts)
+        vectors(7, facts)
     names, inputs, problems = read_raw([{**row, "size": "big"}], facts)
     assert names == ["row 1"] and told(problems, "column 'size'", "'big'")
 
@@ -483,19 +523,19 @@ def test_ten_thousand_rows_are_read_in_a_second(tmp_path):
 # --- Real sets ------------------------------------------------------------------------------------
 
 REAL = [
-    ("toyota_corolla/ToyotaCorolla.csv", "Price", "regression", 1436),
-    ("toyota_corolla/ToyotaCorolla_wide.csv", "price", "regression", 1436),
-    ("california_housing", "median_house_value", "regression", 20640),
-    ("titanic", "Survived", "classification", 891),
-    ("mammography", "column_7", "classification", 11183),
-    ("adult", "column_15", "classification", 48842),
+    ("toyota_corolla/ToyotaCorolla.csv", "Price", "numbers", 1436),
+    ("toyota_corolla/ToyotaCorolla_wide.csv", "price", "numbers", 1436),
+    ("california_housing", "median_house_value", "numbers", 20640),
+    ("titanic", "Survived", "categories", 891),
+    ("mammography", "column_7", "categories", 11183),
+    ("adult", "column_15", "categories", 48842),
 ]
 
 
 @needs_shared
-@pytest.mark.parametrize(("path", "target", "task", "count"), REAL)
-def test_published_tables_are_read_as_they_come(path, target, task, count):
-    source = open_table(Path(SHARED) / f"tabular_{path}", target=target, task=task)
+@pytest.mark.parametrize(("path", "target", "kind", "count"), REAL)
+def test_published_tables_are_read_as_they_come(path, target, kind, count):
+    source = open_table(Path(SHARED) / f"tabular_{path}", target=target, kind=kind)
     assert len(source) == count
     facts, examples = encoded(source)
     assert examples.inputs.isfinite().all() and examples.inputs.abs().max() <= 3

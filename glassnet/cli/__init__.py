@@ -54,25 +54,44 @@ def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         _print(parser.format_help())
         return 0
-    options, rest = parser.parse_known_args(words)
-    options.knobs = parse_flags(rest, verbs[words[0]])
+    own, flags = split_words(words, verbs.get(words[0]))
+    options = parser.parse_args(own)
+    options.knobs = parse_flags(flags)
     return int(options.act(options))
 
 
-def parse_flags(rest: list[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """Turn ``--fit.lr 0.1 --network=lenet`` into a dictionary of knobs."""
-    takes_knobs = parser.get_default("takes_knobs")
-    found: dict[str, Any] = {}
-    words = iter(rest)
+def split_words(
+    words: list[str], parser: argparse.ArgumentParser | None
+) -> tuple[list[str], list[str]]:
+    """Part the words that a command declares from the flags of knobs, wherever they stand."""
+    if parser is None or not parser.get_default("takes_knobs"):
+        return words, []
+    own: list[str] = []
+    flags: list[str] = []
+    waits = False  # for the value of a flag
     for word in words:
-        if not word.startswith("--") or not takes_knobs:
-            raise UserError(f"{word!r} is not understood. `{parser.prog} --help` shows what fits.")
-        name, equals, text = word[2:].partition("=")
-        value = text if equals else next(words, None)
-        if value is None:
-            raise UserError(f"--{name} needs a value.")
-        from glassnet.recipe import Flag
+        is_flag = word.startswith("--") and word.partition("=")[0] not in _declared(parser)
+        (flags if is_flag or (waits and not word.startswith("--")) else own).append(word)
+        waits = is_flag and "=" not in word
+    return own, flags
 
+
+def _declared(parser: argparse.ArgumentParser) -> set[str]:
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+def parse_flags(words: list[str]) -> dict[str, Any]:
+    """Turn ``--fit.lr 0.1 --network=lenet`` into a dictionary of knobs."""
+    from glassnet.recipe import Flag
+
+    found: dict[str, Any] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, text = word[2:].partition("=")
+        name = name.replace("-", "_")
+        value = text if equals else next(rest, None)
+        if value is None or (not equals and value.startswith("--")):
+            raise UserError(f"--{name} needs a value.")
         if name in found:
             raise UserError(f"--{name} is given twice.")
         found[name] = Flag(value)

@@ -40,11 +40,12 @@ def estimates(metrics: dict[str, Any]) -> str:
     return table(["validation", "value", "95 % interval"], rows)
 
 
-def evaluation(found: Any) -> str:
+def evaluation(found: Any, openings: int) -> str:
     """An evaluation, with what it was measured on."""
     rows = [[n, e.value, f"{_cell(e.low)} to {_cell(e.high)}"] for n, e in found.metrics.items()]
     body = table([found.split, "value", "95 % interval"], rows)
-    note = "\nThe sealed test was opened; this was counted." if found.split == "test" else ""
+    times = "once" if openings == 1 else f"{openings} times"
+    note = f"\nThe sealed test has now been opened {times}." if found.split == "test" else ""
     return f"{body}\non {found.examples:,} {found.split} examples{note}"
 
 
@@ -91,10 +92,19 @@ def predictions(found: Sequence[Any], options: Any) -> str:
     return "\n".join(lines)
 
 
-def write_predictions(path: Path, found: Sequence[Any]) -> None:
-    """Write all answers as .csv or .json."""
+def check_output(output: str | None) -> None:
+    """Refuse a place that cannot be written before the work is done."""
+    if output is None:
+        return
+    path = Path(output)
     if path.suffix not in (".csv", ".json"):
         raise UserError(f"--output {path}: expected a name ending in .csv or .json.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"--output {path}: there is no folder {path.absolute().parent}.")
+
+
+def write_predictions(path: Path, found: Sequence[Any]) -> None:
+    """Write all answers as .csv or .json."""
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             if path.suffix == ".json":

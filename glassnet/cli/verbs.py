@@ -55,14 +55,14 @@ def resume(options: Options) -> int:
     from glassnet import api
 
     with api.watcher(True) as watch:
-        run = api.resume(options.run, watch, options.trust_code)
+        run = api.go_on_with(options.run, watch, options.trust_code, options.data)
     return _trained(options, run)
 
 
 def _trained(options: Options, run: Any) -> int:
     from glassnet.cli.text import estimates
 
-    status = run._trained.run.info["status"]
+    status = run.status
     metrics = {name: vars(estimate) for name, estimate in run.metrics.items()}
     answer = {"run": str(run.path), "status": status, "metrics": metrics}
     if status != "finished":
@@ -110,14 +110,15 @@ def evaluate(options: Options) -> int:
 
     run = api.load(options.run, options.trust_code)
     found = run.evaluate(test=options.test, data=options.data)
-    return say(options, found.to_json(), evaluation(found))
+    return say(options, found.to_json(), evaluation(found, run.openings))
 
 
 def predict(options: Options) -> int:
     """Answer new inputs."""
     from glassnet import api
-    from glassnet.cli.text import predictions, write_predictions
+    from glassnet.cli.text import check_output, predictions, write_predictions
 
+    check_output(options.output)
     found = api.load(options.run, options.trust_code).predict(options.input)
     if options.output:
         write_predictions(Path(options.output), found)
@@ -149,9 +150,15 @@ def runs(options: Options) -> int:
 
     rows = []
     for path in sorted(Path(options.folder).glob("*/run.json")):
-        info = Run(path.parent).info
+        try:
+            info = Run(path.parent).info
+        except UserError:
+            info = {"status": "damaged"}
+        if info.get("status") == "training" and not Run(path.parent).is_locked():
+            info["status"] = "stopped"  # by a crash, kill -9 or power loss: `resume` continues
         first = next(iter((info.get("scores") or {}).items()), ("", None))
-        rows.append([str(path.parent), info["status"], info["task"], *first, info["created"]])
+        about = [info.get(key, "") for key in ("status", "task")]
+        rows.append([str(path.parent), *about, *first, info.get("created", "")])
     columns = ["run", "status", "task", "metric", "value", "created"]
     answer = {"runs": [dict(zip(columns, row, strict=True)) for row in rows]}
     return say(options, answer, table(columns, rows) if rows else f"No runs in {options.folder}/.")
@@ -276,7 +283,7 @@ VERBS = (
         "resume",
         "Continue an interrupted run, to the same weights bit for bit.",
         resume,
-        (RUN, TRUST),
+        (RUN, MOVED, TRUST),
     ),
     Verb(
         "evaluate",

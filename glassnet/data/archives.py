@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import errno
 import gzip
+import io
 import lzma
 import mmap
 import os
@@ -28,6 +29,8 @@ MAX_BYTES = 32 * 2**30
 """What an archive may unpack to; more is taken for a decompression bomb."""
 MAX_MEMBER = 2**30
 MAX_MEMBERS = 5_000_000
+MAX_GUNZIPPED = 16 * 2**30
+"""What a single .gz may unpack to, all of which is held in memory."""
 MAX_RATIO = 1100
 """Deflate cannot pack better than 1032 : 1 (zlib's manual); bz2 and xz can, and bombs do."""
 RATIO_FREE = 256 * 2**20
@@ -80,6 +83,30 @@ def is_archive(path: Path) -> bool:
 def is_litter(name: str) -> bool:
     """Whether a relative name is hidden or one of the files that systems scatter about."""
     return any(part.startswith(".") or part.lower() in _IGNORED for part in name.split("/"))
+
+
+def gunzipped(data: bytes, where: str) -> bytes:
+    """Unpack what is gzip, and return everything else as it is; ``where`` is for messages.
+
+    All members count: bgzip writes many, and ``cat a.gz b.gz`` joins two.
+    """
+    if data[:2] != b"\x1f\x8b":
+        return data
+    plain = io.BytesIO()
+    try:
+        with gzip.open(io.BytesIO(data)) as packed:
+            while block := packed.read(1 << 20):
+                plain.write(block)
+                if plain.tell() > MAX_GUNZIPPED:
+                    raise UserError(
+                        f"{where} unpacks to more than {MAX_GUNZIPPED:,} bytes. Unpack it "
+                        "yourself, and split it."
+                    )
+    except EOFError as error:
+        raise UserError(f"{where} is cut short. Fetch it again.") from error
+    except (OSError, zlib.error) as error:
+        raise UserError(f"{where} is damaged ({error}). Fetch it again.") from error
+    return plain.getvalue()
 
 
 class Folder:

@@ -190,13 +190,10 @@ def _is_genuine(item: Item, path: Path) -> bool:
 
 
 def _sha256(path: Path, unpack: bool = False) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     with gzip.open(path) if unpack and packed else path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 # --- The network ----------------------------------------------------------------------------------

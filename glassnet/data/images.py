@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -98,20 +99,34 @@ def read_raw(raw: Any, facts: ImageFacts) -> tuple[list[str], Tensor, list[Probl
     Images that cannot be read are left out and reported; it is an error if none is left.
     """
     names: list[str] = []
-    tensors: list[Tensor] = []
     problems: list[Problem] = []
-    for name, image in _each(raw, problems):
-        try:
-            tensors.append(to_tensor(image() if callable(image) else image, facts))
+    given = list(_each(raw, problems))
+    inputs = torch.empty((len(given), facts.channels, facts.height, facts.width), dtype=torch.uint8)
+
+    def read(item: tuple[str, Any]) -> Tensor | Problem:
+        name, image = item
+        return _or_problem(name, lambda: to_tensor(image() if callable(image) else image, facts))
+
+    for (name, _), found in zip(given, in_threads(read, given), strict=True):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            inputs[len(names)] = found
             names.append(name)
-        except Unreadable as error:
-            problems.append(Problem(name, error.what, error.remedy))
-        except OSError as error:
-            problems.append(Problem(name, f"cannot be read ({error})", "check the file"))
-    if not tensors:
-        found = "; ".join(f"{p.where} {p.what} ({p.remedy})" for p in problems[:3])
-        raise UserError(f"No image to predict could be read: {found or 'nothing was given'}.")
-    return names, torch.stack(tensors), problems
+    if not names:
+        reasons = "; ".join(f"{p.where} {p.what} ({p.remedy})" for p in problems[:3])
+        raise UserError(f"No image to predict could be read: {reasons or 'nothing was given'}.")
+    return names, inputs[: len(names)], problems
+
+
+def _or_problem(name: str, work: Callable[[], Y]) -> Y | Problem:
+    """Do the work on one image, or say why that is impossible."""
+    try:
+        return work()
+    except Unreadable as error:
+        return Problem(name, error.what, error.remedy)
+    except OSError as error:
+        return Problem(name, f"cannot be read ({error})", "check the file")
 
 
 class ImageSource:
@@ -147,7 +162,10 @@ class ImageSource:
         return self.layout.names[row]
 
     def facts(self, rows: Tensor, /) -> ImageFacts:
-        """Learn size, channels, mean and standard deviation from these rows."""
+        """Learn size, channels, mean and standard deviation from these rows.
+
+        Only the list of the classes comes from all rows: it is part of the problem's statement.
+        """
         numbers = rows.tolist()
         if not numbers:
             raise UserError(f"{self.path}: no image is left to learn from.")
@@ -162,7 +180,11 @@ class ImageSource:
         )  # fmt: skip
 
     def examples(self, rows: Tensor, facts: ImageFacts, /) -> TensorExamples:
-        """Decode these rows; what cannot be read is reported and left out."""
+        """Decode these rows; what cannot be read is reported and left out.
+
+        The inputs may be the source's own copy, which later calls return again: never change them
+        in place.
+        """
         decoded = self._read(rows.tolist(), facts.geometry, facts.whites)
         kept, inputs = decoded.take(rows.tolist())
         targets = torch.from_numpy(self.layout.labels[kept.numpy()].copy())
@@ -240,17 +262,12 @@ class ImageSource:
         """Do the work for all rows in threads, in order; failures are reported and left out."""
 
         def attempt(row: int) -> Y | Problem:
-            try:
-                return work(row)
-            except Unreadable as error:
-                return Problem(self.name(row), error.what, f"left out; {error.remedy}")
-            except OSError as error:
-                return Problem(self.name(row), f"cannot be read ({error})", "left out; check it")
+            return _or_problem(self.name(row), lambda: work(row))
 
         for row, found in zip(rows, in_threads(attempt, rows, progress), strict=True):
             if isinstance(found, Problem):
                 self._failed.add(row)
-                self.problems.append(found)
+                self.problems.append(replace(found, remedy=f"left out; {found.remedy}"))
             else:
                 yield row, found
 

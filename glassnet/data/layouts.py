@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.archives import Files, Folder, is_archive, open_files
+from glassnet.data.archives import Files, Folder, gunzipped, is_archive, open_files
+from glassnet.data.order import natural
 from glassnet.data.parts import ORDER, PARTS, part_of
 from glassnet.data.pixels import SUFFIXES, white_of
 from glassnet.data.threads import in_threads
@@ -256,11 +257,11 @@ def _only_classed(path: Path, split: Split) -> tuple[Split, list[Problem]]:
 def _classed(path: Path, files: Files, root: str, split: Split, problems: list[Problem]) -> Layout:
     rows = sorted(
         split,
-        key=lambda name: (ORDER[split[name][0] or "train"], _natural(name[len(root) :])),
+        key=lambda name: (ORDER[split[name][0] or "train"], natural(name[len(root) :])),
     )
     labels = [str(split[name][1]) for name in rows]
     parts = [split[name][0] or "train" for name in rows]
-    classes = sorted(set(labels), key=_natural)
+    classes = sorted(set(labels), key=natural)
     if len(set(parts)) < 2:
         parts_or_none = None
     else:
@@ -336,24 +337,23 @@ def _suffix(name: str) -> str:
     return Path(name).suffix.lower() or "(no suffix)"
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which 'image2' comes before 'image10'."""
-    steps = re.split(r"([0-9]+)", name)
-    return [(0, int(s), "") if s.isdigit() else (1, 0, s) for s in steps if s] + [(2, 0, name)]
-
-
 def _digest_files(files: Files, names: Sequence[str], root: str) -> str:
     sizes = [files.sizes[name] for name in names]
     whole = sum(sizes) <= HASHED_WHOLE
     step = 1 if whole else max(1, len(names) // HASHED_SAMPLE)
-    hashes = in_threads(lambda name: _hash(files, name), names[::step])
+    hashes = in_threads(lambda name: _sha256_or_unreadable(files, name), names[::step])
     digest = hashlib.sha256("".join(hashes).encode())
     for name, size in zip(names, sizes, strict=True):
-        digest.update(f"{name[len(root) :]}\0{size}\n".encode())
+        digest.update(_as_bytes(f"{name[len(root) :]}\0{size}\n"))
     return digest.hexdigest()
 
 
-def _hash(files: Files, name: str) -> str:
+def _as_bytes(name: str) -> bytes:
+    """The bytes that the disk has for a name: not all of them are UTF-8."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _sha256_or_unreadable(files: Files, name: str) -> str:
     try:
         return hashlib.sha256(files.read(name)).hexdigest()
     except OSError:
@@ -422,7 +422,7 @@ def _idx_header(path: Path, name: str, data: bytes) -> tuple[str, tuple[int, ...
 
 
 def _idx_array(path: Path, name: str, data: bytes) -> Array:
-    data = _gunzipped(path, name, data)
+    data = gunzipped(data, f"{path}: {name}")
     dtype, shape, start = _idx_header(path, name, data)
     count = int(np.prod(shape))
     if len(data) - start < count * np.dtype(dtype).itemsize:
@@ -441,19 +441,6 @@ def _head(data: bytes) -> bytes:
         return zlib.decompressobj(31).decompress(data, 64)
     except zlib.error:
         return b""
-
-
-def _gunzipped(path: Path, name: str, data: bytes) -> bytes:
-    if data[:2] != b"\x1f\x8b":
-        return data
-    unpacker = zlib.decompressobj(31)
-    try:
-        plain = unpacker.decompress(data, 8 * 2**30)
-    except zlib.error as error:
-        raise UserError(f"{path}: {name} is damaged ({error}). Fetch it again.") from error
-    if not unpacker.eof:
-        raise UserError(f"{path}: {name} is cut short. Fetch it again.")
-    return plain
 
 
 def _cifar(path: Path, files: Files) -> Layout:
@@ -581,7 +568,7 @@ def _digest_npz(path: Path, pairs: Sequence[tuple[str, str, str]]) -> str:
 def _digest_raw(files: Files, names: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(names):
-        digest.update(f"{name.rpartition('/')[2]}\0".encode())
+        digest.update(_as_bytes(f"{name.rpartition('/')[2]}\0"))
         digest.update(hashlib.sha256(files.read(name)).digest())
     return digest.hexdigest()
 

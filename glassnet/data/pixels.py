@@ -21,6 +21,7 @@ import io
 import math
 import struct
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,10 @@ SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".tga",
 }  # fmt: skip
+
+# Once and for all threads, as catch_warnings cannot: Pillow warns about odd EXIF data and big
+# images. The former do not matter to the pixels, the latter are refused below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Array = NDArray[Any]
 _one_big_image = threading.Lock()

@@ -299,7 +299,7 @@ def _look_at_target(column: pl.Series, separator: str) -> dict[str, Any]:
         "distinct": distinct,
         "missing": column.null_count(),
         "classes": {str(name): int(count) for name, count in counts},
-        "suggests": "regression" if numeric and distinct > FEW_CLASSES else "classification",
+        "kind": "numbers" if numeric and distinct > FEW_CLASSES else "categories",
     }
 
 

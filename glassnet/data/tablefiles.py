@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-import zlib
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from typing import Any
 
 import polars as pl
 
+from glassnet.data.archives import gunzipped
 from glassnet.data.parts import part_of
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -90,7 +91,7 @@ def read_file(path: Path, separator: str | None = None, known: Known | None = No
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}). Check its rights.") from error
     problems: list[Problem] = []
-    text = _decoded(path, _gunzipped(path, data), problems)
+    text = _decoded(path, gunzipped(data, str(path)), problems)
     return _read_text(path, text, separator, known, problems)
 
 
@@ -100,14 +101,20 @@ def as_frame(data: Any) -> pl.DataFrame:
         return data
     if isinstance(data, pl.LazyFrame):
         return data.collect()
-    if type(data).__module__.partition(".")[0] == "pandas":
+    pandas = sys.modules.get("pandas")  # who gives a frame of pandas has imported it
+    if pandas and isinstance(data, pandas.DataFrame):
         return _from_pandas(data)
-    if isinstance(data, Mapping):
-        single = not any(isinstance(value, list | tuple | pl.Series) for value in data.values())
-        data = {key: [value] if single else value for key, value in data.items()}
-        return pl.DataFrame(data, strict=False)
-    if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
-        return pl.DataFrame(list(data), strict=False, infer_schema_length=None)
+    try:
+        if isinstance(data, Mapping):
+            single = not any(isinstance(value, list | tuple | pl.Series) for value in data.values())
+            data = {key: [value] if single else value for key, value in data.items()}
+            return pl.DataFrame(data, strict=False)
+        if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
+            return pl.DataFrame(list(data), strict=False, infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f"These rows make no table ({error}). Give as many values in every column."
+        ) from error
     raise UserError(
         f"A table cannot be made of a {type(data).__name__}. Give a file, a polars or pandas "
         "frame, one row as a dict, or a list of such rows."
@@ -205,19 +212,6 @@ def _from_pandas(data: Any) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _gunzipped(path: Path, data: bytes) -> bytes:
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        unpacker = zlib.decompressobj(31)
-        plain = unpacker.decompress(data, 16 * 2**30)
-    except zlib.error as error:
-        raise UserError(f"{path} is damaged ({error}). Fetch it again.") from error
-    if not unpacker.eof:
-        raise UserError(f"{path} is cut short. Fetch it again.")
-    return plain
-
-
 def _decoded(path: Path, data: bytes, problems: list[Problem]) -> str:
     """Bytes to text: by byte order mark, else UTF-8, else Windows' Western encoding."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -254,6 +248,8 @@ def _read_text(
     separator = separator or _separator(sample)
     quote = _quote(sample, separator)
     head = [row for _, row in _rows(path, "\n".join(sample), separator, quote)]
+    if not head:
+        raise UserError(f"{path} holds blank cells only. Expected a table with a header and rows.")
     width = Counter(len(row) for row in head).most_common(1)[0][0]
     names, header = _names(path, [row for row in head if len(row) == width], known, problems)
     frame = _frame(path, text, (separator, quote), width, header, problems)
@@ -274,7 +270,7 @@ def _rows(path: Path, text: str, separator: str, quote: str) -> Iterator[tuple[i
         except csv.Error as error:
             raise UserError(
                 f"{path} line {reader.line_num}: {error}. A quote may have been opened and never "
-                "closed; mend that line."
+                "closed, or a cell is longer than that; mend that line."
             ) from error
         if len(row) > 1 or (row and row[0].strip()):
             yield reader.line_num, row
@@ -283,16 +279,23 @@ def _rows(path: Path, text: str, separator: str, quote: str) -> Iterator[tuple[i
 def _separator(sample: Sequence[str]) -> str:
     best, best_share = ",", 0.0
     for separator in SEPARATORS:
-        widths = Counter(
-            len(row)
-            for row in csv.reader(sample, delimiter=separator, skipinitialspace=True)
-            if row
-        )
+        widths = _widths(sample, separator)
+        if not widths:
+            continue
         width, count = widths.most_common(1)[0]
         share = count / sum(widths.values()) if width > 1 else 0.0
         if share > best_share + 0.1:  # a later one must be clearly better
             best, best_share = separator, share
     return best
+
+
+def _widths(sample: Sequence[str], separator: str) -> Counter[int]:
+    """How many rows have how many cells; none if a cell is too long for csv to read."""
+    try:
+        rows = csv.reader(sample, delimiter=separator, skipinitialspace=True)
+        return Counter(len(row) for row in rows if row)
+    except csv.Error:
+        return Counter()
 
 
 def _quote(sample: Sequence[str], separator: str) -> str:

@@ -1,6 +1,6 @@
 """Tables as a source: columns of any type -> one float32 vector per row.
 
-``encode`` is the one path for training and for prediction:
+``read_raw`` is the one path for training and for prediction:
 
 - number: minus the median, by the interquartile range, then x / sqrt(1 + (x/3)^2), which keeps
   the middle and bends the tails (RealMLP; Holzmüller, Grinsztajn and Steinwart 2024); missing
@@ -32,6 +32,7 @@ from torch import Tensor
 
 from glassnet.data import tablefiles
 from glassnet.data.examples import TensorExamples
+from glassnet.data.order import natural
 from glassnet.data.tablefiles import Known, Read
 from glassnet.errors import UserError, nearest
 from glassnet.task import Facts, Problem
@@ -44,7 +45,7 @@ READABLE = 0.99
 """Share of the cells that must read as numbers (dates) for a column to be one of them."""
 
 Kind = Literal["number", "boolean", "category", "text", "date", "ignored"]
-TaskKind = Literal["classification", "regression"]
+TargetKind = Literal["categories", "numbers"]
 Array = NDArray[Any]
 
 _DATES = [
@@ -86,7 +87,7 @@ class Column(BaseModel):
         names = {
             "ignored": [],
             "number": [self.name],
-            "boolean": [f"{self.name}={self.levels[1]}" if self.levels else self.name],
+            "boolean": [f"{self.name}={self.levels[-1]}" if self.levels else self.name],
             "category": [f"{self.name}={level}" for level in self.levels] + [f"{self.name}=other"],
             "date": [f"{self.name}:{part}" for part in _date_parts(self.clock)],
         }
@@ -100,6 +101,7 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    kind: TargetKind
     classes: list[str] = []
     notation: str = "point"
     mean: float = 0.0
@@ -110,7 +112,6 @@ class TableFacts(Facts):
     """What turns one row into a vector, and an output into an answer."""
 
     kind: Literal["table"] = "table"
-    task: TaskKind
     columns: list[Column]
     """All columns but the target, in the order of the table."""
     target: Target
@@ -124,34 +125,33 @@ class TableFacts(Facts):
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes; empty for regression."""
+        """Names of the classes; empty for a target of numbers."""
         return self.target.classes
-
-    def decode(self, output: Tensor) -> list[str] | list[float]:
-        """Turn outputs, (N, K) scores or (N,) standardized numbers, into classes or numbers."""
-        output = output.detach().cpu()
-        if self.task == "classification":
-            best = output.reshape(-1, len(self.classes)).argmax(-1)
-            return [self.classes[number] for number in best.tolist()]
-        values = output.reshape(-1).double() * self.target.std + self.target.mean
-        return [float(value) for value in values]
 
 
 def open_table(
-    data: Any, *, target: str, task: TaskKind, separator: str | None = None
+    data: Any,
+    *,
+    target: str,
+    kind: TargetKind,
+    classes: Sequence[str] | None = None,
+    separator: str | None = None,
 ) -> TableSource:
-    """Open a CSV, TSV or Parquet file, a folder with train and test tables, or a frame."""
+    """Open a CSV, TSV or Parquet file, a folder with train and test tables, or a frame.
+
+    ``kind`` says whether the target is one of several categories or a number. ``classes`` is the
+    order of the categories, such as ["low", "middle", "high"]; by default numbers come first, by
+    their value, then words alphabetically ('week 2' before 'week 10').
+    """
+    if classes is not None and kind == "numbers":
+        raise UserError("classes can only be given for a target of categories, not of numbers.")
+    wanted = Target(name=target, kind=kind, classes=list(classes or []))
     if isinstance(data, str | Path):
         path = Path(data).expanduser()
-        return TableSource(tablefiles.read(path, target, separator), target, task, str(path))
+        return TableSource(tablefiles.read(path, target, separator), wanted, str(path))
     frame = tablefiles.as_frame(data)
     read = Read(frame, [("", "train", frame.height)])
-    return TableSource(read, target, task, f"a {type(data).__module__.split('.')[0]} frame")
-
-
-def encode(raw: Any, facts: TableFacts) -> Tensor:
-    """Turn rows (a frame, a file, a dict or a list of dicts) into float32 (N, D)."""
-    return read_raw(raw, facts)[1]
+    return TableSource(read, wanted, f"a {type(data).__module__.split('.')[0]} frame")
 
 
 def read_raw(raw: Any, facts: TableFacts) -> tuple[list[str], Tensor, list[Problem]]:
@@ -186,22 +186,22 @@ def _raw_frame(raw: Any, facts: TableFacts, problems: list[Problem]) -> pl.DataF
 class TableSource:
     """A table of which nothing has been learned yet."""
 
-    def __init__(self, read: Read, target: str, task: TaskKind, origin: str) -> None:
-        self.origin, self.task, self.separator = origin, task, read.separator
+    def __init__(self, read: Read, target: Target, origin: str) -> None:
+        self.origin, self.target, self.separator = origin, target, read.separator
         self.problems: list[Problem] = list(read.problems)
         if not read.frame.height:
             raise UserError(f"{origin} holds no rows. Expected a table with rows of data.")
-        require_column(read.frame, target, origin)
-        frame = tablefiles.missing_to_null(read.frame, target if task == "classification" else None)
+        require_column(read.frame, target.name, origin)
+        categories = target.name if target.kind == "categories" else None
+        frame = tablefiles.missing_to_null(read.frame, categories)
         self._files = read.files
         self._numbers = np.arange(frame.height)
-        kept = self._labelled(frame, target)
+        kept = self._labelled(frame, target.name)
         self._numbers = self._numbers[kept]
         self.frame = frame.filter(pl.Series(kept))
         parts = np.repeat([p for _, p, _ in read.files], [n for *_, n in read.files])[kept]
         self._parts = parts.tolist() if len(set(parts.tolist())) > 1 else None
-        self.target = Target(name=target)
-        self._answers = self._read_target(self.frame[target])
+        self._answers = self._read_target(self.frame[target.name])
         self.fingerprint = _digest(self.frame, self._parts)
 
     def __len__(self) -> int:
@@ -209,8 +209,8 @@ class TableSource:
 
     @property
     def strata(self) -> Sequence[int] | None:
-        """The class number of every row; None for regression."""
-        if self.task == "regression":
+        """The class number of every row; None for a target of numbers."""
+        if self.target.kind == "numbers":
             return None
         return self._answers.tolist()  # type: ignore[no-any-return]
 
@@ -229,7 +229,10 @@ class TableSource:
         raise IndexError(row)
 
     def facts(self, rows: Tensor, /) -> TableFacts:
-        """Learn types, scales and categories from these rows."""
+        """Learn types, scales and categories from these rows.
+
+        Only the list of the classes comes from all rows: it is part of the problem's statement.
+        """
         if not len(rows):
             raise UserError(f"{self.origin}: no row is left to learn from.")
         frame = self.frame[rows.numpy()]
@@ -245,15 +248,15 @@ class TableSource:
                 f"{self.target.name!r} ({reasons}). Add columns that tell the rows apart."
             )
         target = self._learn_target(rows)
-        return TableFacts(task=self.task, columns=columns, target=target, order=frame.columns)
+        return TableFacts(columns=columns, target=target, order=frame.columns)
 
     def examples(self, rows: Tensor, facts: TableFacts, /) -> TensorExamples:
-        """Encode these rows."""
+        """Encode these rows; ``rows`` becomes part of the examples and is not copied."""
         _, inputs, problems = read_raw(self.frame[rows.numpy()], facts)
         for problem in problems:
             self._report(problem.where, problem.what, problem.remedy)
         answers = self._answers[rows.numpy()]
-        if self.task == "regression":
+        if self.target.kind == "numbers":
             answers = ((answers - facts.target.mean) / facts.target.std).astype(np.float32)
         return TensorExamples(rows, inputs, torch.from_numpy(np.array(answers)))
 
@@ -267,7 +270,7 @@ class TableSource:
     def _labelled(self, frame: pl.DataFrame, target: str) -> Array:
         """Which rows have an answer."""
         column = frame[target]
-        if self.task == "regression":
+        if self.target.kind == "numbers":
             column = self._numbers_of(column)
         kept = column.is_not_null().to_numpy()
         gone = np.flatnonzero(~kept)
@@ -283,7 +286,7 @@ class TableSource:
         return kept
 
     def _numbers_of(self, column: pl.Series) -> pl.Series:
-        """A regression's target as finite numbers; a few odd cells count as missing."""
+        """The target as finite numbers; a few odd cells count as missing."""
         _, numbers = read_numbers(column, self.separator)
         numbers = _finite(numbers)
         odd = column.filter(numbers.is_null() & column.is_not_null())
@@ -307,7 +310,7 @@ class TableSource:
                 f"{self.origin}: the target {column.name!r} is {str(column[0])!r} in every row. "
                 "There is nothing to learn; choose another target."
             )
-        if self.task == "regression":
+        if self.target.kind == "numbers":
             return self._numbers_of(column).to_numpy().astype(np.float64)
         return self._read_classes(_as_text(column))
 
@@ -324,16 +327,26 @@ class TableSource:
                 f"{len(column)} rows. That is no class: choose regression if it is a quantity, or "
                 "another target if it is an identifier."
             )
-        classes = sorted(column.unique().to_list(), key=_natural)
+        classes = self._in_order(sorted(column.unique().to_list(), key=natural))
         if single := sorted(counts.filter(pl.col("count") == 1)[column.name].to_list()):
             self._report(
                 f"column {column.name!r}",
                 f"the class {', '.join(repr(s) for s in single[:10])} has one row only",
                 "it can be learned or measured, but not both; add rows or merge classes",
             )
-        self.target = Target(name=column.name, classes=classes)
+        self.target = self.target.model_copy(update={"classes": classes})
         position = {name: number for number, name in enumerate(classes)}
         return np.array([position[value] for value in column], np.int64)
+
+    def _in_order(self, found: list[str]) -> list[str]:
+        """The classes in the order that was asked for, if one was."""
+        wanted = self.target.classes
+        if wanted and sorted(wanted) != sorted(found):
+            raise UserError(
+                f"{self.origin}: classes must name each class of the target {self.target.name!r} "
+                f"once, but is {', '.join(wanted)}; found: {', '.join(found)}."
+            )
+        return wanted or found
 
     def _without_dots(self, column: pl.Series) -> pl.Series:
         """Adult's official test labels end in '.', those of its train part do not."""
@@ -350,11 +363,12 @@ class TableSource:
         return column.replace({value: value[:-1] for value in dotted})
 
     def _learn_target(self, rows: Tensor) -> Target:
-        if self.task == "classification":
+        if self.target.kind == "categories":
             return self.target
         values = self._answers[rows.numpy()]
         std = float(values.std())
-        return Target(name=self.target.name, mean=float(values.mean()), std=std if std > 0 else 1.0)
+        scale = {"mean": float(values.mean()), "std": std if std > 0 else 1.0}
+        return self.target.model_copy(update=scale)
 
 
 # --- Learning a column ----------------------------------------------------------------------------
@@ -415,10 +429,10 @@ def _learn_date(name: str, dates: pl.Series, format: str) -> Column:
 def _learn_category(name: str, present: pl.Series, missing: bool) -> Column:
     """Levels by frequency, those that occur once are 'other', which so gets learned as well."""
     counts = present.value_counts(sort=True).rows()
-    often = sorted((-count, _natural(level), level) for level, count in counts if count > 1)
+    often = sorted((-count, natural(level), level) for level, count in counts if count > 1)
     levels = [level for *_, level in often[:MAX_LEVELS]]
     kind: Kind = "category" if len(counts) <= MAX_LEVELS else "text"
-    return Column(name=name, kind=kind, levels=sorted(levels, key=_natural), missing=missing)
+    return Column(name=name, kind=kind, levels=sorted(levels, key=natural), missing=missing)
 
 
 def _identifier(present: pl.Series) -> str:
@@ -628,14 +642,6 @@ def _is_boolean(present: pl.Series) -> bool:
 
 def _truth(level: str) -> bool:
     return level.lower() in _TRUE
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Numbers by their value, then names in alphabetical order."""
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name
 
 
 def _digest(frame: pl.DataFrame, parts: Iterable[str] | None) -> str:

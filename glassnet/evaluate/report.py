@@ -39,8 +39,8 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
 def _headline(trained: Trained, evaluation: Evaluation) -> Section:
     text = (
         f"Measured on the {evaluation.examples:,} validation examples, which chose the best "
-        "weights and so flatter a little. Intervals hold 95 % of what other examples of the "
-        "same kind would give."
+        "weights and so flatter a little. Of 95 % intervals made like these, 95 in 100 hold the "
+        "true figure of these weights; what another seed would give is not in them."
     )
     if trained.recipe.split.mode == "redrawn":
         text += (
@@ -90,6 +90,8 @@ def _asked(trained: Trained) -> Section:
             value = value.get(part) if isinstance(value, dict) else None
         default = _text(knob.default)
         rows.append([knob.name, _text(value), default if _text(value) != default else ""])
+    options = {k: v for k, v in recipe["network"].items() if k != "name"}
+    rows += [[f"network.{name}", _text(value), ""] for name, value in options.items()]
     return Section(
         "What was asked",
         "Every knob of this run. The last column is empty where the default was used.",
@@ -192,7 +194,8 @@ def _short(value: float) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         options = ", ".join(f"{k} {_text(v)}" for k, v in value.items() if k != "name")
-        return f"{value['name']} ({options})" if options else str(value["name"])
+        name = str(value.get("name", ""))
+        return f"{name} ({options})" if name and options else name or options
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     return "unset" if value is None else str(value)

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from glassnet import learners, metrics, views
 from glassnet.data import augment, images, sources
 from glassnet.data.images import ImageFacts
+from glassnet.knobs import Knobs
 from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize
 from glassnet.optimizers import Muon
-from glassnet.recipe import Fit, Knobs, NetworkKnobs, Recipe
+from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
@@ -58,13 +59,7 @@ class ImageClassification(Recipe):
         description="Shorter side, in pixels, that all images are given. Unset: their own size "
         "if it is one and small, else the median, 128 at most. Time grows with its square.",
     )
-    label_smoothing: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Share of each label that is spread over all classes; about 0.1 against "
-        "overconfidence and wrong labels.",
-    )
+    label_smoothing: LabelSmoothing = 0.0
 
 
 def fits(look: Look) -> str | None:

@@ -15,7 +15,7 @@ from glassnet import learners, metrics, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.network import build_network
-from glassnet.recipe import NetworkKnobs, Recipe
+from glassnet.recipe import LabelSmoothing, NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
 
@@ -24,27 +24,19 @@ class TableClassification(Recipe):
 
     target: str = Field(description="Name of the column to predict.")
     network: NetworkKnobs = NetworkKnobs(name="mlp")
-    label_smoothing: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Share of each label that is spread over all classes; about 0.1 against "
-        "overconfidence and wrong labels.",
-    )
+    label_smoothing: LabelSmoothing = 0.0
 
 
 def fits(look: Look) -> str | None:
     """A target of categories is to be classified."""
-    is_class = (
-        look.kind == "table" and look.details.get("target", {}).get("suggests") == "classification"
-    )
+    is_class = look.kind == "table" and look.details.get("target", {}).get("kind") == "categories"
     return "the target is a category" if is_class else None
 
 
 def source(recipe: TableClassification) -> tables.TableSource:
     """Open the table."""
     path = sources.locate(recipe.data)
-    return tables.open_table(path, target=recipe.target, task="classification")
+    return tables.open_table(path, target=recipe.target, kind="categories")
 
 
 def network(recipe: TableClassification, facts: TableFacts) -> nn.Module:
@@ -91,5 +83,6 @@ TASK = Task(
         "classes": views.per_class,
         "mistakes": views.mistaken_rows,
         "calibration": views.calibration,
+        "columns": views.columns,
     },
 )

@@ -40,16 +40,14 @@ LOSSES: dict[str, type[nn.Module]] = {
 
 def fits(look: Look) -> str | None:
     """A target of numbers is to be predicted as a number."""
-    is_number = (
-        look.kind == "table" and look.details.get("target", {}).get("suggests") == "regression"
-    )
+    is_number = look.kind == "table" and look.details.get("target", {}).get("kind") == "numbers"
     return "the target is a number" if is_number else None
 
 
 def source(recipe: TableRegression) -> tables.TableSource:
     """Open the table."""
     path = sources.locate(recipe.data)
-    return tables.open_table(path, target=recipe.target, task="regression")
+    return tables.open_table(path, target=recipe.target, kind="numbers")
 
 
 def network(recipe: TableRegression, facts: TableFacts) -> nn.Module:
@@ -94,5 +92,9 @@ TASK = Task(
     score=score,
     metrics=metrics.REGRESSION,
     predict=predict,
-    views={"values": views.predicted_and_true, "errors": views.largest_errors},
+    views={
+        "values": views.predicted_and_true,
+        "errors": views.largest_errors,
+        "columns": views.columns,
+    },
 )
