@@ -99,7 +99,7 @@ WORKS = {
             "ResNet-18, 3×64×64, batch 32",
             {"name": str(HERE / "resnet.py")},
             batch_size=32,
-            epochs=3,
+            epochs=2,
             file="photos.npz",
             write=photos,
             knobs=PLAIN,

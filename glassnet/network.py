@@ -50,7 +50,7 @@ def _try(network: nn.Module, name: str, input_shape: tuple[int, ...], num_output
 def resolved(knobs: NetworkKnobs) -> NetworkKnobs:
     """Return the knobs with every default of the constructor written out."""
     options = build(schema(find(knobs.name)), knobs.options, "network.")
-    return NetworkKnobs(name=knobs.name, **options.model_dump())
+    return NetworkKnobs(name=knobs.name, **options.model_dump(mode="json"))
 
 
 def find(name: str) -> type[nn.Module]:

@@ -643,6 +643,9 @@ def test_file_names_need_not_be_utf_8(tmp_path):
         pytest.skip("this file system knows UTF-8 only")
     source = open_images(tmp_path)
     assert len(source) == 8 and source.fingerprint != before
+    old.parent.rename(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff"))
+    with pytest.raises(UserError, match=r"class folder 'c\\udcff' is not named in UTF-8. Rename"):
+        open_images(tmp_path)
 
 
 # --- Real sets ------------------------------------------------------------------------------------

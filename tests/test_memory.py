@@ -25,7 +25,7 @@ def test_frames_of_pandas_are_stored(tmp_path):
     pandas = pytest.importorskip("pandas")
     path = memory.store(pandas.DataFrame(FRAME.to_dict(as_series=False)), tmp_path)
     assert pl.read_parquet(path).equals(FRAME)
-    with pytest.raises(UserError, match="data must be a path.*found|of a Series"):
+    with pytest.raises(UserError, match="data must be a path.*found Series"):
         memory.store(pandas.Series([1, 2]), tmp_path)
 
 
@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
         memory.store(FRAME, tmp_path)
 
 
-@pytest.mark.parametrize("data", [7, np.zeros(3), None, "abc".split()])
+@pytest.mark.parametrize("data", [7, np.zeros(3), None, ["abc"]])
 def test_other_things_are_refused(tmp_path, data):
-    with pytest.raises(UserError, match="data must be a path, a name.*made of a"):
+    with pytest.raises(UserError, match="data must be a path, a name.*; found "):
         memory.store(data, tmp_path)

@@ -221,3 +221,22 @@ def test_a_handful_of_rows_leaves_some_for_training_and_validation(num: int) -> 
     splits = draw(Rows(num), Split())
     assert len(splits.train) >= 1
     assert len(splits.validation) >= 1
+
+
+@given(
+    st.lists(st.sampled_from(["train", "train", "validation", "test"]), min_size=30, max_size=120),
+    shares,
+)
+def test_whatever_parts_the_data_bring_no_row_is_in_two(parts: list[str], test: float) -> None:
+    for left_out in (set(), {"test"}, {"validation"}, {"test", "validation"}):
+        kept = [part for part in parts if part not in left_out]
+        if kept.count("train") < 5:
+            continue
+        found = draw(Rows(len(kept), parts=kept), Split(test=test))
+        rows = [row for part in vars(found).values() for row in listed(part)]
+        assert sorted(rows) == list(range(len(kept)))
+        given = {part: [i for i, p in enumerate(kept) if p == part] for part in set(kept)}
+        if "validation" in given:
+            assert listed(found.validation) == given["validation"]
+        if "test" in given:
+            assert listed(found.test) == given["test"]

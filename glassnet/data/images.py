@@ -15,6 +15,7 @@ Legend: N images, C channels, H height, W width.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,8 @@ KEPT_SIZE = 128
 Progress = Callable[[int, int], None]
 Array = NDArray[Any]
 Y = TypeVar("Y")
+_one_given_image = threading.Lock()
+"""Pillow loads an image when it is first used; the same one may be given more than once."""
 
 
 class ImageFacts(Facts):
@@ -88,7 +91,9 @@ def to_tensor(image: Any, facts: ImageFacts) -> Tensor:
     if isinstance(image, bytes | bytearray | memoryview):
         return pixels.decode(bytes(image), facts.geometry)
     if isinstance(image, Image.Image):
-        return pixels.fit(pixels.from_pil(image), facts.geometry)
+        with _one_given_image:
+            x_CHW = pixels.from_pil(image)
+        return pixels.fit(x_CHW, facts.geometry)
     array = _as_array(image)
     return pixels.fit(pixels.from_array(array, _white(array, facts.whites)), facts.geometry)
 

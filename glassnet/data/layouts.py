@@ -262,6 +262,8 @@ def _classed(path: Path, files: Files, root: str, split: Split, problems: list[P
     labels = [str(split[name][1]) for name in rows]
     parts = [split[name][0] or "train" for name in rows]
     classes = sorted(set(labels), key=natural)
+    if odd := [name for name in classes if name.encode("utf-8", "ignore").decode() != name]:
+        raise UserError(f"{path}: the class folder {odd[0]!r} is not named in UTF-8. Rename it.")
     if len(set(parts)) < 2:
         parts_or_none = None
     else:

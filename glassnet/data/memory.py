@@ -31,8 +31,8 @@ def store(data: Any, folder: Path) -> Path:
         frame = tablefiles.as_frame(data)
     except UserError as error:
         raise UserError(
-            "data must be a path, a name, a DataFrame, or a pair (inputs, targets) of arrays. "
-            f"{error}"
+            "data must be a path, a name, a DataFrame, or a pair (inputs, targets) of arrays; "
+            f"found {type(data).__name__}. {error}"
         ) from error
     return _write(_parquet(frame), folder, ".parquet")
 
