@@ -6,8 +6,11 @@ events; this is for work before the first event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+
+from glassnet.task import Problem
 
 Listener = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is."""
@@ -19,6 +22,12 @@ def tell(what: str, done: int, total: int) -> None:
     """Tell the innermost listener, if there is one."""
     if _listeners:
         _listeners[-1](what, done, total)
+
+
+def warn(problems: Sequence[Problem]) -> None:
+    """Tell what was wrong with raw inputs as Python warnings; the command line prints them."""
+    for problem in problems:
+        warnings.warn(f"{problem.where}: {problem.what}; {problem.remedy}", stacklevel=3)
 
 
 @contextmanager

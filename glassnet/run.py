@@ -27,7 +27,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,13 +175,20 @@ class Run:
         self, name: str, tensors: Mapping[str, Tensor], extra: Mapping[str, Any] | None = None
     ) -> Path:
         """Write tensors and JSON facts as one safetensors file with a checksum."""
-        from safetensors.torch import save
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
 
-        # Views of one buffer, or memory in another order, are refused by safetensors: copy them.
-        plain = {k: t.detach().to("cpu", copy=True).contiguous() for k, t in tensors.items()}
-        text = json.dumps(extra or {})
+        plain, text = _plain(tensors), json.dumps(extra or {})
         metadata = {"json": text, "sha256": _digest(plain, text)}
-        return self.write_bytes(name, save(plain, metadata))
+
+        def write(path: Path) -> None:
+            try:
+                save_file(plain, path, metadata)
+            except SafetensorError as error:  # hides what the system said in its text
+                full = "No space left" in str(error)
+                raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from None
+
+        return self._put(name, write)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write one JSON object."""
@@ -194,14 +201,17 @@ class Run:
 
     def write_bytes(self, name: str, content: bytes) -> Path:
         """Write a file that appears whole or not at all, even if the power fails."""
+        return self._put(name, lambda path: path.write_bytes(content))
+
+    def _put(self, name: str, write: Callable[[Path], object]) -> Path:
+        """Let ``write`` fill a file beside its place, see it on the disk, and rename it."""
         path = self.path / name
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with self.writing(name):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with open(beside, "wb") as file:
-                    file.write(content)
-                    file.flush()
+                write(beside)
+                with open(beside, "rb+") as file:
                     os.fsync(file.fileno())
                 os.replace(beside, path)
                 _sync_folder(path.parent)
@@ -339,6 +349,22 @@ def _strict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _strict(item) for key, item in value.items()}
     return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, in plain order, none of them sharing memory, as safetensors asks.
+
+    What is so already is not copied: a checkpoint would double the memory that training takes.
+    """
+    plain: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        there = tensor.detach().cpu().contiguous()
+        place = there.untyped_storage().data_ptr()
+        is_part = there.untyped_storage().nbytes() > there.nbytes
+        plain[name] = there.clone() if is_part or place in seen else there
+        seen.add(place)
+    return plain
 
 
 def _digest(tensors: Mapping[str, Tensor], extra: str) -> str:

@@ -666,11 +666,9 @@ def test_mnist_opens_in_two_seconds():
 
 
 @needs_shared
-def test_cifar_as_jpeg_opens_in_seconds_and_decodes_each_part():
-    start = time.perf_counter()
+def test_cifar_as_jpeg_opens_and_decodes_each_part():
     source = open_images(Path(SHARED) / "image_cifar10_jpg" / "cifar10_jpg.tar.gz")
     assert len(source) == 60000 and source.parts.count("train") == 50000
-    assert time.perf_counter() - start < 15
     rows = torch.arange(0, 50000, 25)
     facts = source.facts(rows)
     assert (facts.channels, facts.height, facts.width) == (3, 32, 32)

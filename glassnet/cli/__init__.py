@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -29,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:
-        return _run(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = _note
+            return _run(words)
     except UserError as error:
         if as_json:
             _print(json.dumps({"error": str(error)}, ensure_ascii=False))
@@ -42,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `glassnet runs | head`
         sys.stderr.close()
         return 0
+
+
+def _note(message: Warning | str, *_: object) -> None:
+    sys.stderr.write(f"note: {message}\n")
 
 
 def _run(words: list[str]) -> int:

@@ -518,11 +518,11 @@ def _encode(column: pl.Series, facts: Column, problems: list[Problem]) -> Array:
     if facts.kind == "number":
         gone, block = _encode_number(column, facts, problems)
     elif facts.kind == "date":
-        gone, block = _encode_date(column, facts)
+        gone, block = _encode_date(column, facts, problems)
     elif facts.kind == "boolean":
         gone, block = _encode_boolean(column)
     else:
-        gone, block = _encode_category(column, facts)
+        gone, block = _encode_category(column, facts, problems)
     block[gone] = 0
     if facts.missing:
         block = np.concatenate([block, gone[:, None]], axis=1)
@@ -532,7 +532,8 @@ def _encode(column: pl.Series, facts: Column, problems: list[Problem]) -> Array:
 def _encode_number(
     column: pl.Series, facts: Column, problems: list[Problem]
 ) -> tuple[Array, Array]:
-    numbers = _numbers(column, facts.notation)
+    notation = _notation(column, facts, problems)
+    numbers = _numbers(column, notation)
     finite = _finite(numbers)
     odd = column.filter(finite.is_null() & column.is_not_null() & ~_is_nan(numbers))
     if len(odd):
@@ -546,6 +547,18 @@ def _encode_number(
     return _bent(finite, facts)
 
 
+def _notation(column: pl.Series, facts: Column, problems: list[Problem]) -> str:
+    """Training's notation, unless other cells than training's read better in another one."""
+    if column.dtype != pl.String:
+        return facts.notation
+    options = [facts.notation, "point", "comma", "thousands"]
+    best = min(options, key=lambda notation: _numbers(column, notation).null_count())
+    if best != facts.notation:
+        what = f"has numbers with decimal {best}, training had decimal {facts.notation}"
+        problems.append(Problem(f"column {column.name!r}", what, f"read with decimal {best}"))
+    return best
+
+
 def _bent(values: pl.Series, facts: Column) -> tuple[Array, Array]:
     gone = values.is_null().to_numpy()
     x = values.fill_null(facts.centre).to_numpy().astype(np.float64)
@@ -554,8 +567,18 @@ def _bent(values: pl.Series, facts: Column) -> tuple[Array, Array]:
     return gone, (x / np.sqrt(1 + (x / 3) ** 2))[:, None]
 
 
-def _encode_date(column: pl.Series, facts: Column) -> tuple[Array, Array]:
+def _encode_date(column: pl.Series, facts: Column, problems: list[Problem]) -> tuple[Array, Array]:
     dates = _dates(column, facts.format)
+    lost = dates.null_count() - column.null_count()
+    if lost:
+        format, others = _read_dates(column)
+        if format is not None and others.null_count() - column.null_count() < lost:
+            dates = others
+            remedy = f"read as {format}"
+        else:
+            remedy = "treated as missing; mend them if they should count"
+        what = f"{lost} cells are no dates written as in training ({facts.format})"
+        problems.append(Problem(f"column {column.name!r}", what, remedy))
     if not dates.dtype.is_temporal():
         dates = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime)
     days = _days(dates)
@@ -582,11 +605,18 @@ def _encode_boolean(column: pl.Series) -> tuple[Array, Array]:
     return ~(yes | no), (yes.astype(float) - no.astype(float))[:, None]
 
 
-def _encode_category(column: pl.Series, facts: Column) -> tuple[Array, Array]:
+def _encode_category(
+    column: pl.Series, facts: Column, problems: list[Problem]
+) -> tuple[Array, Array]:
     text = _as_text(column)
     position = {level: number for number, level in enumerate(facts.levels)}
     other = len(facts.levels)
     slots = np.array([position.get(value, other) for value in text], np.int64)
+    unseen = text.filter(pl.Series(slots == other) & text.is_not_null()).unique().sort()
+    if len(unseen) and facts.kind == "category":
+        some = ", ".join(unseen.head(5).to_list())
+        what = f"has {len(unseen)} levels that training had not or hardly: {some}"
+        problems.append(Problem(f"column {column.name!r}", what, "they count as 'other'"))
     x = np.zeros((len(text), other + 1))
     x[np.arange(len(text)), slots] = 1
     return text.is_null().to_numpy(), x

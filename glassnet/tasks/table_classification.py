@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
-from glassnet import learners, metrics, views
+from glassnet import learners, metrics, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.network import build_network
@@ -54,7 +54,8 @@ def learner(
 
 def predict(network: nn.Module, facts: TableFacts, raw: Any) -> Sequence[Prediction]:
     """Name the most probable class of each row, and the probability of each class."""
-    names, inputs, _ = tables.read_raw(raw, facts)
+    names, inputs, problems = tables.read_raw(raw, facts)
+    progress.warn(problems)
     where = next(network.parameters()).device
     shares = learners.answer(network, inputs.to(where)).softmax(1).cpu()
     return [

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, metrics, views
+from glassnet import learners, metrics, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.network import build_network
@@ -75,7 +75,8 @@ def in_unit(standardized: Tensor, facts: TableFacts) -> Tensor:
 
 def predict(network: nn.Module, facts: TableFacts, raw: Any) -> Sequence[Prediction]:
     """Answer each row with a number in the unit of the target."""
-    names, inputs, _ = tables.read_raw(raw, facts)
+    names, inputs, problems = tables.read_raw(raw, facts)
+    progress.warn(problems)
     where = next(network.parameters()).device
     values = in_unit(learners.answer(network, inputs.to(where)).cpu(), facts)
     return [Prediction(name, value) for name, value in zip(names, values.tolist(), strict=True)]
