@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = _note
+            warnings.showwarning = _note  # type: ignore[assignment]
             return _run(words)
     except UserError as error:
         if as_json:
@@ -100,9 +100,7 @@ def parse_flags(words: list[str]) -> dict[str, Any]:
         value = text if equals else next(rest, None)
         if value is None or (not equals and value.startswith("--")):
             raise UserError(f"--{name} needs a value.")
-        if name in found:
-            raise UserError(f"--{name} is given twice.")
-        found[name] = Flag(value)
+        found[name] = Flag(value)  # of a flag given twice the last one counts, as everywhere
     return found
 
 

@@ -67,7 +67,8 @@ def _test(trained: Trained) -> Section:
         return Section("The sealed test", f"Opened ({times}), but never measured to the end.")
     if not openings:
         return Section(
-            "The sealed test", "Never opened. `glassnet evaluate RUN --test` opens it, and counts."
+            "The sealed test",
+            "Never opened. The command glassnet evaluate RUN --test opens it, and counts.",
         )
     last = Evaluation(**{**trained.run.read_json("test.json")})
     metrics = {name: Estimate(**e) for name, e in last.metrics.items()}  # type: ignore[arg-type]
@@ -88,8 +89,9 @@ def _asked(trained: Trained) -> Section:
         value: Any = recipe
         for part in knob.name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        default = _text(knob.default)
-        rows.append([knob.name, _text(value), default if _text(value) != default else ""])
+        plain = value.get("name") if isinstance(value, dict) and "name" in value else value
+        changed = not knob.required and _text(plain) != _text(knob.default)
+        rows.append([knob.name, _text(value), _text(knob.default) if changed else ""])
     options = {k: v for k, v in recipe["network"].items() if k != "name"}
     rows += [[f"network.{name}", _text(value), ""] for name, value in options.items()]
     return Section(
