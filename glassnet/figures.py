@@ -285,6 +285,17 @@ def png(array: Any) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+def short(value: float) -> str:
+    """Write a figure as people read it: four decimals, fewer for large numbers.
+
+    >>> [short(value) for value in (0.98765, 1234.567, 1234567.8)]
+    ['0.9877', '1,234.6', '1,234,568']
+    """
+    if abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
 def _section(value: Piece) -> Section:
     if isinstance(value, Section):
         return value

@@ -10,6 +10,7 @@ from textwrap import fill
 from typing import Any
 
 from glassnet.errors import UserError
+from glassnet.figures import short
 
 _KNOWN = ("probabilities", "error")
 """Details of predictions that have a place of their own in tables."""
@@ -34,18 +35,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
-def estimates(metrics: dict[str, Any]) -> str:
+def estimates(metrics: dict[str, Any], part: str = "validation") -> str:
     """Figures with their intervals."""
-    rows = [[name, e.value, f"{_cell(e.low)} to {_cell(e.high)}"] for name, e in metrics.items()]
-    return table(["validation", "value", "95 % interval"], rows)
+    rows = [[name, e.value, f"{short(e.low)} to {short(e.high)}"] for name, e in metrics.items()]
+    return table([part, "value", "95 % interval"], rows)
 
 
 def evaluation(found: Any, openings: int) -> str:
     """An evaluation, with what it was measured on."""
-    rows = [[n, e.value, f"{_cell(e.low)} to {_cell(e.high)}"] for n, e in found.metrics.items()]
-    body = table([found.split, "value", "95 % interval"], rows)
     times = "once" if openings == 1 else f"{openings} times"
     note = f"\nThe sealed test has now been opened {times}." if found.split == "test" else ""
+    body = estimates(found.metrics, found.split)
     return f"{body}\non {found.examples:,} {found.split} examples{note}"
 
 
@@ -185,11 +185,5 @@ def _csv_rows(found: Sequence[Any]) -> Iterable[list[Any]]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return (
-            f"{value:.4f}"
-            if abs(value) < 10
-            else f"{value:,.5g}"
-            if abs(value) < 1e5
-            else f"{value:,.0f}"
-        )
+        return short(value)
     return "" if value is None else str(value)

@@ -12,13 +12,19 @@ def natural(name: str) -> tuple[float, list[tuple[int, int, str]], str]:
     >>> sorted(["week 10", "0.5", "b", "week 2", "-1", "10", "9"], key=natural)
     ['-1', '0.5', '9', '10', 'b', 'week 2', 'week 10']
     """
-    try:
-        if math.isfinite(number := float(name)):
-            return number, [], name
-    except ValueError:
-        pass
+    if (value := _value(name)) < math.inf:
+        return value, [], name
     steps = [step for step in re.split(r"([0-9]+)", name) if step]
     return math.inf, [_digits(s) if s[0] in "0123456789" else (1, 0, s) for s in steps], name
+
+
+def _value(name: str) -> float:
+    """The number that a name is; infinity if it is a word."""
+    try:
+        number = float(name)
+    except ValueError:
+        return math.inf
+    return number if math.isfinite(number) else math.inf
 
 
 def _digits(step: str) -> tuple[int, int, str]:

@@ -7,7 +7,19 @@ from typing import Any
 
 from glassnet import cost, figures
 from glassnet.evaluate import Estimate, Evaluation
-from glassnet.figures import Cell, Code, Document, Fact, Facts, Lines, Mark, Section, Series, Table
+from glassnet.figures import (
+    Cell,
+    Code,
+    Document,
+    Fact,
+    Facts,
+    Lines,
+    Mark,
+    Section,
+    Series,
+    Table,
+    short,
+)
 from glassnet.recipe import knobs
 from glassnet.task import Review
 from glassnet.trained import Trained
@@ -53,7 +65,7 @@ def _headline(trained: Trained, evaluation: Evaluation) -> Section:
 def _estimates(metrics: dict[str, Estimate]) -> Facts:
     return Facts(
         [
-            Fact(name.replace("_", " "), _short(e.value), f"{_short(e.low)} to {_short(e.high)}")
+            Fact(name.replace("_", " "), short(e.value), f"{short(e.low)} to {short(e.high)}")
             for name, e in metrics.items()
         ],
         headline=True,
@@ -145,7 +157,7 @@ def _validation_curve(runs: list[Any], name: str, better: str) -> Lines:
         known = [(v, e) for v, e in zip(y, x, strict=True) if v is not None]
         if known and len(runs) == 1:
             best = max(known) if better == "higher" else min(known, key=lambda p: (p[0], -p[1]))
-            marks.append(Mark(best[1], f"best {_short(best[0])}"))
+            marks.append(Mark(best[1], f"best {short(best[0])}"))
     title = f"Validation {name.replace('_', ' ')}"
     return Lines(title, series, x_label="epoch", y_label=name, marks=marks)
 
@@ -181,16 +193,6 @@ def _environment(trained: Trained) -> Section:
         f"# answers for new inputs\nglassnet predict {trained.run.path} NEW -o answers.csv"
     )
     return Section("How to reproduce it", "", [Facts(items), Code(commands, "sh")])
-
-
-def _short(value: float) -> str:
-    return (
-        f"{value:.4f}"
-        if abs(value) < 10
-        else f"{value:,.4g}"
-        if abs(value) < 1e4
-        else f"{value:,.0f}"
-    )
 
 
 def _text(value: Any) -> str:
