@@ -545,3 +545,10 @@ def test_published_tables_are_read_as_they_come(path, target, kind, count):
         assert told(source.problems, "<=50K., >50K.", "dot was removed")
     if "mammography" in path:
         assert np.bincount(source.strata).tolist() == [10923, 260]
+
+
+def test_a_misspelt_target_is_named_even_if_the_test_part_has_no_answers(tmp_path):
+    (tmp_path / "train.csv").write_text("a,survived\n" + "1,yes\n2,no\n" * 20)
+    (tmp_path / "test.csv").write_text("a\n1\n2\n")
+    with pytest.raises(UserError, match="no column 'surv' .*Did you mean 'survived'"):
+        open_table(tmp_path, target="surv", kind="categories")

@@ -150,6 +150,8 @@ def _read_folder(folder: Path, target: str | None, separator: str | None) -> Rea
         )
     whole = read_file(parts["train"], separator)
     whole.files = [(parts["train"].name, "train", whole.frame.height)]
+    if target is not None and target not in whole.frame.columns:
+        return whole  # the source refuses it, naming the nearest column
     for part in ("validation", "test"):
         if part in parts:
             _append(whole, read_file(parts[part], separator), parts[part], part, target)
