@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,13 +17,11 @@ from torch import Tensor, nn
 
 from glassnet import device, optimizers, schedules
 from glassnet.errors import Diverged, UserError
+from glassnet.losses import Loss
 from glassnet.recipe import Fit, Recipe
 from glassnet.task import Batch, Examples, Outcome, Stateful
 
 Rec = TypeVar("Rec", bound=Recipe)
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(outputs, targets) -> the mean loss over the examples, a scalar."""
-
 SCORING_BATCH = 512
 
 
@@ -61,16 +60,18 @@ class Supervised:
         """One optimizer step on one batch, computed in one or several pieces."""
         self.optimizer.lr = lr = self.lr(step)
         self.optimizer.zero_grad()
-        inputs = batch.inputs if self.augment is None else self.augment(batch.inputs)
+        if self.augment is not None:
+            batch = replace(batch, inputs=self.augment(batch.inputs))
         losses: list[Tensor] = []
-        for x, y, share in self.pieces.cut(inputs, batch.targets):
+        for piece, share in self.pieces.cut(batch):
             with self.arithmetic():
-                loss = self.loss(self.network(x), y)
-            if share < 1:
+                each = self.loss(self.network(piece.inputs), piece.targets)
+            loss = weighted_mean(each, piece.weights)
+            if share != 1:
                 loss = loss * share
             # Reading the loss is free on a CPU and a stall on a GPU, where the loop looks later.
             if self.where.type == "cpu" and not math.isfinite(loss.item()):
-                raise Diverged(culprit(self.network, x))
+                raise Diverged(culprit(self.network, piece.inputs))
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             losses.append(loss.detach())
         self._step()
@@ -112,14 +113,18 @@ class Pieces:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def cut(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Cut a batch into pieces of nearly equal size, each with its share of the examples."""
+    def cut(self, batch: Batch) -> Iterator[tuple[Batch, Tensor | float]]:
+        """Cut a batch into pieces of nearly equal size, each with its share of the weight."""
         if self.number == 1:  # the usual case, in which even a view of the whole would cost 3 %
-            yield inputs, targets, 1.0
+            yield batch, 1.0
             return
-        number = min(self.number, len(inputs))
-        for x, y in zip(inputs.tensor_split(number), targets.tensor_split(number), strict=True):
-            yield x, y, len(x) / len(inputs)
+        number = min(self.number, len(batch.inputs))
+        weights = (
+            batch.targets.new_ones(len(batch.inputs)) if batch.weights is None else batch.weights
+        )
+        cuts = (column.tensor_split(number) for column in (batch.inputs, batch.targets, weights))
+        for x, y, w in zip(*cuts, strict=True):
+            yield Batch(x, y, None if batch.weights is None else w), w.sum() / weights.sum()
 
     def state_dict(self) -> Mapping[str, Any]:
         """The number."""
@@ -128,6 +133,16 @@ class Pieces:
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """Restore the number."""
         self.number = state["number"]
+
+
+def weighted_mean(each: Tensor, weights: Tensor | None) -> Tensor:
+    """Average the losses of the examples (and of the members, if there are several)."""
+    if weights is None:
+        return each.mean()
+    if not each.ndim:
+        raise UserError("This task's loss is one number for a batch, so rows cannot have weights.")
+    share = weights / weights.sum().clamp(min=1e-12)  # a batch may hold rows of no weight only
+    return (each.flatten(1).mean(1) * share).sum() if each.ndim > 1 else (each * share).sum()
 
 
 def culprit(network: nn.Module, inputs: Tensor) -> str:

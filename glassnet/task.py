@@ -75,10 +75,12 @@ class Examples(Protocol[B_co]):
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs and targets of supervised learning; the first axis of both is the example."""
+    """Inputs and targets of supervised learning; the first axis of each is the example."""
 
     inputs: Tensor
     targets: Tensor
+    weights: Tensor | None = None
+    """How much each example counts, float32 (B,); None: all the same."""
 
 
 class Source(Protocol[B_co]):

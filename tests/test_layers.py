@@ -22,7 +22,7 @@ ROOMS = {
     # What a training is written with and into.
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
     # What tasks are put together from.
-    "stock": {"learners", "metrics", "views", "network", "cost"},
+    "stock": {"learners", "losses", "metrics", "views", "network", "cost"},
     "networks": {"networks"},
     "data": {"data"},
     "tasks": {"tasks"},

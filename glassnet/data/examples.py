@@ -24,13 +24,17 @@ class TensorExamples:
     """int64 (N,)"""
     inputs: Tensor
     targets: Tensor
+    weights: Tensor | None = None
+    """How much each example counts in training; None: all the same."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batch(self, index: Tensor, /) -> Batch:
         """Return the examples at the positions ``index``."""
-        return Batch(self.inputs.index_select(0, index), self.targets.index_select(0, index))
+        weights = None if self.weights is None else self.weights.index_select(0, index)
+        inputs, targets = self.inputs.index_select(0, index), self.targets.index_select(0, index)
+        return Batch(inputs, targets, weights)
 
     def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
         """Yield the batch at each index; slices of one rearranged copy if that is small."""
@@ -40,9 +44,11 @@ class TensorExamples:
         # last bit of a matrix product, and a resumed epoch must have the slices of a whole one.
         copy, sizes = self.batch(torch.cat(list(indices))), [len(index) for index in indices]
         inputs, targets = copy.inputs.split(sizes), copy.targets.split(sizes)
-        return map(Batch, inputs[first:], targets[first:])
+        weights = [None] * len(sizes) if copy.weights is None else copy.weights.split(sizes)
+        return map(Batch, inputs[first:], targets[first:], weights[first:])
 
     def to(self, device: Any, /) -> TensorExamples:
         """Return the same examples on ``device``."""
+        weights = None if self.weights is None else self.weights.to(device)
         moved = (self.rows.to(device), self.inputs.to(device), self.targets.to(device))
-        return TensorExamples(*moved)
+        return TensorExamples(*moved, weights)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, metrics, views
+from glassnet import learners, losses, metrics, views
 from glassnet.data import augment, images, sources
 from glassnet.data.images import ImageFacts
 from glassnet.knobs import Knobs
@@ -83,7 +83,7 @@ def learner(
     recipe: ImageClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
     """Cross-entropy on augmented batches."""
-    loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    loss = losses.cross_entropy(recipe.label_smoothing)
     side = min(data.facts.height, data.facts.width)
     change = augmentation(recipe.augment, round(recipe.augment.shift * side))
     num_examples = len(data.positions(0)[0])

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
-from glassnet import learners, metrics, progress, views
+from glassnet import learners, losses, metrics, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.network import build_network
@@ -48,7 +48,7 @@ def learner(
     recipe: TableClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
     """Cross-entropy."""
-    loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    loss = losses.cross_entropy(recipe.label_smoothing)
     return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
 
 

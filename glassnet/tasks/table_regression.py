@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, metrics, progress, views
+from glassnet import learners, losses, metrics, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
+from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.recipe import NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
@@ -31,10 +32,10 @@ class TableRegression(Recipe):
     )
 
 
-LOSSES: dict[str, type[nn.Module]] = {
-    "squared": nn.MSELoss,
-    "absolute": nn.L1Loss,
-    "huber": nn.SmoothL1Loss,
+LOSSES: dict[str, Loss] = {
+    "squared": losses.squared,
+    "absolute": losses.absolute,
+    "huber": losses.huber,
 }
 
 
@@ -58,7 +59,7 @@ def network(recipe: TableRegression, facts: TableFacts) -> nn.Module:
 
 def learner(recipe: TableRegression, network: nn.Module, data: Data[Batch]) -> learners.Supervised:
     """The chosen loss, on the standardized target."""
-    loss = LOSSES[recipe.loss]()
+    loss = LOSSES[recipe.loss]
     return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
 
 

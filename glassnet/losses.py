@@ -1,0 +1,57 @@
+"""Losses: outputs and targets -> one value for each example; the learner averages them.
+
+A network of several members (such as TabM) answers with one axis more while it trains: (B, M, …)
+instead of (B, …). Each member then has a loss of its own, (B, M): members that were trained on
+their common answer would stop differing.
+"""
+
+# Letters in tensor names: B examples, M members, C classes.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(outputs, targets) -> the loss of each example, (B,) or (B, M)."""
+
+
+def cross_entropy(smoothing: float = 0.0) -> Loss:
+    """Negative log probability (nats) of the right class.
+
+    Label smoothing: Szegedy et al. (2016), "Rethinking the Inception Architecture", section 7.
+    """
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        """(B, C) or (B, M, C), class numbers (B,) -> (B,) or (B, M)."""
+        many = logits.ndim > 2
+        return nn.functional.cross_entropy(
+            logits.movedim(-1, 1) if many else logits,
+            _for_members(targets, logits[..., 0]) if many else targets,
+            reduction="none",
+            label_smoothing=smoothing,
+        )
+
+    return loss
+
+
+def squared(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Squared error; its best answer is the mean of what may come."""
+    return (outputs - _for_members(targets, outputs)).square()
+
+
+def absolute(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Absolute error; its best answer is the median, so that outliers count less."""
+    return (outputs - _for_members(targets, outputs)).abs()
+
+
+def huber(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Squared below an error of 1, absolute above (Huber, 1964)."""
+    wanted = _for_members(targets, outputs)
+    return nn.functional.smooth_l1_loss(outputs, wanted, reduction="none")
+
+
+def _for_members(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Give each member the same target."""
+    return targets[:, None].expand_as(outputs) if outputs.ndim > targets.ndim else targets
