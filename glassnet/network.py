@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,20 +14,36 @@ from torch import nn
 
 from glassnet import listing
 from glassnet.errors import UserError
+from glassnet.networks._columns import Flat, Slot
 from glassnet.recipe import NetworkKnobs, build
 
 
-def build_network(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-    """Build the network that a recipe names, for inputs of this shape (without the batch)."""
-    constructor = find(knobs.name)
-    options = build(schema(constructor), knobs.options, "network.")
+def build_network(
+    knobs: NetworkKnobs,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    slots: Sequence[Slot] | None = None,
+) -> nn.Module:
+    """Build the network that a recipe names, for inputs of this shape (without the batch).
+
+    ``slots`` says what the numbers of a compact row of a table are. A network whose constructor
+    has an argument of this name reads such rows itself; any other gets them spread out.
+    """
+    constructor: Callable[..., nn.Module] = find(knobs.name)
+    options = dict(build(schema(find(knobs.name)), knobs.options, "network."))
+    front: list[Flat] = []
+    if slots is not None and "slots" in inspect.signature(constructor).parameters:
+        constructor = partial(constructor, slots=slots)
+    elif slots is not None and any(slot.size for slot in slots):
+        front = [Flat(slots)]
+        input_shape = (front[0].num_outputs,)
     try:
-        network = constructor(input_shape, num_outputs, **dict(options))
+        network = constructor(input_shape, num_outputs, **options)
     except ValueError as error:
         raise UserError(f"The network does not fit the data: {error}.") from None
     if knobs.name.endswith(".py"):
         _try(network, knobs.name, input_shape, num_outputs)
-    return network
+    return nn.Sequential(*front, network) if front else network
 
 
 def _try(network: nn.Module, name: str, input_shape: tuple[int, ...], num_outputs: int) -> None:
@@ -67,7 +85,7 @@ def schema(constructor: type[nn.Module]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
         for name, p in inspect.signature(constructor.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY
+        if p.kind is p.KEYWORD_ONLY and name != "slots"
     }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     return create_model(constructor.__name__, __config__=config, **fields)

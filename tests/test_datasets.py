@@ -287,14 +287,14 @@ def test_the_sets_of_scikit_learn_need_no_network(name, count, classes):
         assert (x[0, 0] / (255 / 16)).round().int()[0].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]
     if name == "iris":
         assert facts.classes == ["setosa", "versicolor", "virginica"]
-        assert facts.features[0] == "sepal_length_cm"
+        assert facts.slots[0].name == "sepal_length_cm"
 
 
 def test_diabetes_is_a_regression():
     source = open_table(sources.locate("diabetes"), target="progression", kind="numbers")
     facts = source.facts(everything(source))
     assert len(source) == 442 and facts.target.mean == pytest.approx(152.13, abs=0.01)
-    assert len(facts.features) == 10
+    assert len(facts.slots) == 10
 
 
 # --- Looking --------------------------------------------------------------------------------------

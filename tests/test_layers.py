@@ -21,9 +21,9 @@ ROOMS = {
     },
     # What a training is written with and into.
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
+    "networks": {"networks"},
     # What tasks are put together from.
     "stock": {"learners", "losses", "metrics", "views", "network", "cost"},
-    "networks": {"networks"},
     "data": {"data"},
     "tasks": {"tasks"},
     "catalog": {"catalog"},
@@ -37,7 +37,7 @@ ROOMS = {
 MAY_IMPORT = {
     "vocabulary": {"vocabulary"},
     "ground": {"vocabulary", "ground"},
-    "stock": {"vocabulary", "ground", "stock"},
+    "stock": {"vocabulary", "ground", "stock", "networks"},
     "networks": {"networks"},
     "data": {"vocabulary", "data"},
     "tasks": {"vocabulary", "ground", "stock", "networks", "data"},

@@ -18,8 +18,8 @@ from glassnet.task import Look, Problem
 if TYPE_CHECKING:
     import polars as pl
 
+    from glassnet.data.columns import Column
     from glassnet.data.layouts import Layout
-    from glassnet.data.tables import Column
 
 SAMPLED = 200
 """Images whose headers a look reads."""
@@ -235,7 +235,7 @@ def _look_at_table(path: Path, target: str | None) -> Look:
 
 
 def _look_at_column(column: pl.Series, separator: str) -> dict[str, Any]:
-    from glassnet.data.tables import learn_column
+    from glassnet.data.columns import learn_column
 
     learned: Column = learn_column(column, separator)
     present = column.drop_nulls()
@@ -245,6 +245,7 @@ def _look_at_column(column: pl.Series, separator: str) -> dict[str, Any]:
         "name": column.name,
         "type": learned.kind,
         "reason": learned.reason,
+        "words": learned.words,
         "missing": column.null_count(),
         "distinct": 0 if nested else present.n_unique(),
         "examples": [str(value) for value in first],
@@ -269,7 +270,7 @@ def _odd_columns(columns: Sequence[dict[str, Any]], target: str | None) -> Itera
             yield Problem(
                 where,
                 f"has {column['distinct']:,} different texts",
-                "the 50 most frequent count as categories, all others as one",
+                f"read by their words: {', '.join(column['words'][:8])} …",
             )
 
 
@@ -286,7 +287,7 @@ def _repeated_rows(path: Path, frame: pl.DataFrame) -> Iterator[Problem]:
 
 
 def _look_at_target(column: pl.Series, separator: str) -> dict[str, Any]:
-    from glassnet.data.tables import read_numbers
+    from glassnet.data.cells import read_numbers
 
     present = column.drop_nulls()
     distinct = present.n_unique()

@@ -41,7 +41,7 @@ def source(recipe: TableClassification) -> tables.TableSource:
 
 def network(recipe: TableClassification, facts: TableFacts) -> nn.Module:
     """The chosen network, with one output for each class."""
-    return build_network(recipe.network, (len(facts.features),), len(facts.classes))
+    return build_network(recipe.network, (len(facts.slots),), len(facts.classes), facts.slots)
 
 
 def learner(

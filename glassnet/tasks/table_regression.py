@@ -53,8 +53,8 @@ def source(recipe: TableRegression) -> tables.TableSource:
 
 def network(recipe: TableRegression, facts: TableFacts) -> nn.Module:
     """The chosen network, with one output: the target, standardized."""
-    chosen = build_network(recipe.network, (len(facts.features),), 1)
-    return nn.Sequential(chosen, nn.Flatten(0))
+    chosen = build_network(recipe.network, (len(facts.slots),), 1, facts.slots)
+    return nn.Sequential(chosen, nn.Flatten(-2))  # (B, 1) -> (B,), or (B, M, 1) -> (B, M)
 
 
 def learner(recipe: TableRegression, network: nn.Module, data: Data[Batch]) -> learners.Supervised:
