@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-
 import numpy as np
 import polars as pl
 
 READABLE = 0.99
 """Share of the cells that must read as numbers (dates) for a column to be one of them."""
-MOSTLY = 0.9
-"""The same for numbers of which there are many, if the other cells are a few words."""
+MOSTLY = 0.8
+"""The same for columns of many different numbers (dates): the other cells count as missing."""
+MANY = 20
 
-_DATES = [
-    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M",
-    "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d-%m-%Y", "%d %b %Y", "%H:%M:%S",
-]  # fmt: skip
-YES = ("true", "yes", "y", "t")
-NO = ("false", "no", "n", "f")
+DATES = {
+    "year-month-day": (
+        "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y/%m/%d",
+        "%Y/%m/%d %H:%M",
+    ),
+    "day-month-year": (
+        "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d-%m-%Y", "%d %b %Y",
+        "%d-%b-%Y", "%d %B %Y", "%d.%m.%y",
+    ),
+    "month-day-year": ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%b %d, %Y", "%B %d, %Y", "%m/%d/%y"),
+    "year-month": ("%Y-%m", "%Y/%m"),
+    "clock": ("%H:%M:%S", "%H:%M"),
+}  # fmt: skip
+"""How dates are written, by the order of their parts; a column may mix what is in one order."""
+YES = ("true", "yes", "y", "t", "on")
+NO = ("false", "no", "n", "f", "off")
 _NOTHING = pl.Series([None], dtype=pl.Float64)
-_WITH_UNIT = re.compile(r"^([^\d+\-.,\s]*)\s*([+-]?[\d.,]*\d[\d.,]*)\s*([^\d\s]{0,5})$")
-_CURRENCY = re.compile(r"^(.?[$€£¥₹₩]|[A-Z]{3}|Rs\.?)$")
+_AFFIXED = (
+    r"^(?P<sign>[+-]?)"
+    r"(?P<before>(?:[A-Z]{0,2}\p{Sc}|USD|EUR|GBP|CHF|JPY|INR|AUD|CAD|SEK|NOK|DKK|PLN)?)\s?"
+    r"(?P<minus>[+-]?)"
+    r"(?P<number>(?:\d{1,3}(?:[ ']\d{3})+|[\d.,]*\d)[\d.,]*(?:[eE][+-]?\d+)?)"
+    r"\s?(?P<after>[^\d\s.,+()'-][^\d\s]{0,9})?$"
+)
 
 
 # --- Numbers --------------------------------------------------------------------------------------
@@ -33,15 +46,17 @@ def read_numbers(column: pl.Series, separator: str) -> tuple[str, str, pl.Series
     if column.dtype.is_numeric():
         return "point", "", column.cast(pl.Float64)
     if column.dtype == pl.String:
-        order = ["point", "thousands", "comma"]
-        if separator != ",":
-            order = ["point", "comma", "thousands"]
-        for unit in dict.fromkeys(["", _unit(column.drop_nulls())]):
-            for notation in order:
+        for unit in ("", _unit(column)):  # most columns never pay for the second
+            for notation in _notations(separator):
                 found = numbers(column, notation, unit)
-                if _are_numbers(column, found):
+                if _are_most(column, found):
                     return notation, unit, found
     return "", "", pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+
+
+def _notations(separator: str) -> tuple[str, ...]:
+    """A comma that separates cells is hardly a decimal sign within them."""
+    return ("point", "thousands", "comma") if separator == "," else ("point", "comma", "thousands")
 
 
 def numbers(column: pl.Series, notation: str, unit: str = "") -> pl.Series:
@@ -49,8 +64,7 @@ def numbers(column: pl.Series, notation: str, unit: str = "") -> pl.Series:
     if column.dtype != pl.String:
         return column.cast(pl.Float64, strict=False)
     if unit:
-        before, after = unit.split("#")
-        column = column.str.strip_prefix(before).str.strip_suffix(after).str.strip_chars()
+        column = _bare(column, unit)
     if notation == "comma":  # 1.234,5
         plain = column.str.contains(r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d+)?([eE][+-]?\d+)?$")
         column = column.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
@@ -68,56 +82,77 @@ def finite(values: pl.Series) -> pl.Series:
     return values.zip_with(values.is_finite().fill_null(False), _NOTHING)
 
 
-def _are_numbers(column: pl.Series, found: pl.Series) -> bool:
-    """Nearly all cells are; or most, very different ones, beside a few words such as 'unknown'."""
+def _are_most(column: pl.Series, found: pl.Series) -> bool:
+    """Nearly all cells could be read; or most, to many different values beside a few words."""
     present = len(column) - column.null_count()
-    odd = column.filter(found.is_null() & column.is_not_null())
-    if not present or len(odd) > (1 - MOSTLY) * present:
-        return False
-    if len(odd) <= (1 - READABLE) * present:
-        return True
-    return odd.n_unique() <= 5 and found.n_unique() > 20
+    read = len(found) - found.null_count()
+    if read >= READABLE * present:
+        return present > 0
+    return read >= MOSTLY * present and found.n_unique() > MANY
 
 
-def _unit(present: pl.Series) -> str:
-    """What stands before or after most numbers, as '$#', '#kg' or '#%'; '' if nothing does."""
-    found: Counter[str] = Counter()
-    for cell in present.head(500):
-        match = _WITH_UNIT.match(cell)
-        if match is not None and (not match[1] or _CURRENCY.match(match[1])):
-            found[f"{match[1]}#{match[3]}"] += 1
-    unit, count = found.most_common(1)[0] if found else ("#", 0)
-    return unit if unit != "#" and count > 0.5 * min(len(present), 500) else ""
+def _unit(column: pl.Series) -> str:
+    """What most numbers carry, as '$|' or '|kg'; '|' if nothing."""
+    parts = _parts(column)
+    units = (parts["before"].fill_null("") + "|" + parts["after"].fill_null("")).rename("unit")
+    some = units.filter((units != "|") & parts["number"].is_not_null())
+    return str(some.value_counts(sort=True)["unit"][0]) if len(some) else "|"
+
+
+def _bare(column: pl.Series, unit: str) -> pl.Series:
+    """Numbers without their unit, with an ASCII sign; a cell with another unit stays as it is."""
+    parts = _parts(column)
+    found = parts["before"].fill_null("") + "|" + parts["after"].fill_null("")
+    digits = parts["number"].str.replace_all("[ ']", "")
+    bare = parts["sign"].fill_null("") + parts["minus"].fill_null("") + digits
+    return bare.zip_with(((found == unit) | (found == "|")).fill_null(False), column)
+
+
+def _parts(column: pl.Series) -> pl.DataFrame:
+    """Sign, currency, number and unit: of '−1 200 kg', of '(1,200)' as accountants write it."""
+    text = column.str.replace_all("[\u2212\u2012\u2013]", "-")
+    text = text.str.replace_all("[\u00a0\u2009\u202f]", " ").str.replace(r"^\((.*)\)$", "-$1")
+    return text.str.extract_groups(_AFFIXED).struct.unnest()
 
 
 # --- Dates ----------------------------------------------------------------------------------------
 
 
 def read_dates(column: pl.Series) -> tuple[str | None, pl.Series]:
-    """The format in which nearly all cells are dates ('' for columns of dates), and the dates."""
+    """The order in which nearly all cells are dates ('' for columns of dates), and the dates."""
     if column.dtype.is_temporal():
         return "", column
     if column.dtype == pl.String:
-        present = column.drop_nulls()
-        head = present.head(100)
-        for format in _DATES:
-            if dates(head, format).null_count() <= 1 and len(head) > 1:
-                found = dates(column, format)
-                lost = found.null_count() - column.null_count()
-                if lost <= (1 - READABLE) * len(present):
-                    return format, found
+        head = column.drop_nulls().head(100)
+        likely = [order for order in DATES if dates(head, order).null_count() <= 0.3 * len(head)]
+        if likely and len(head) > 1:
+            order = min(likely, key=lambda order: dates(column, order).null_count())
+            found = dates(column, order)
+            if _are_most(column, found):
+                return order, found
     return None, column
 
 
-def dates(column: pl.Series, format: str) -> pl.Series:
-    """Read every cell in this format; what is no date becomes null."""
+def dates(column: pl.Series, order: str) -> pl.Series:
+    """Read every cell as a date written in this order; what is none becomes null."""
     if column.dtype != pl.String:
         return column
-    if format == "%H:%M:%S":
-        column, format = "1970-01-01 " + column, "%Y-%m-%d %H:%M:%S"
+    found = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+    for format in DATES[order]:
+        if not found.null_count() - column.null_count():
+            break
+        found = found.zip_with(found.is_not_null(), _as_dates(column, format))
+    return found
+
+
+def _as_dates(column: pl.Series, format: str) -> pl.Series:
+    if format.startswith("%H"):
+        column, format = "1970-01-01 " + column, f"%Y-%m-%d {format}"
+    if "%d" not in format:
+        column, format = column + "-01", f"{format}-%d"
     if "%H" in format:
         return column.str.to_datetime(format, strict=False, time_unit="us")
-    return column.str.to_date(format, strict=False)
+    return column.str.to_date(format, strict=False).cast(pl.Datetime("us"))
 
 
 def days(dates: pl.Series) -> pl.Series:
@@ -142,11 +177,12 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def is_boolean(present: pl.Series) -> bool:
-    """Whether texts say yes and no."""
-    if present.dtype != pl.String or present.head(1000).n_unique() > 2:
+    """Whether texts say yes and no, in one or several ways ('y', 'YES', 'true')."""
+    if present.dtype != pl.String or present.head(1000).n_unique() > 12:
         return False
-    values = set(present.unique().str.to_lowercase().to_list())
-    return values in [{yes, no} for yes, no in zip(YES, NO, strict=True)]
+    values = set(present.str.to_lowercase().unique().to_list())
+    yes, no = values & {*YES, "1"}, values & {*NO, "0"}
+    return bool(yes and no) and values == yes | no and values != {"0", "1"}
 
 
 def words(texts: pl.Series) -> pl.Series:

@@ -75,9 +75,9 @@ class Column(BaseModel):
     notation: str = "point"
     """How text says numbers: 'point' 1.5, 'comma' 1,5 or 'thousands' 1,000.5."""
     unit: str = ""
-    """What text puts around numbers, such as '$#' or '#kg'."""
+    """What text puts before|after numbers, such as '$|' or '|kg'; '|' for odd spelling alone."""
     format: str = ""
-    """How text says dates; empty for columns that are dates already."""
+    """In which order text says dates; empty for columns that are dates already."""
     centre: float = 0.0
     scale: float = 1.0
     edges: list[float] = []
@@ -134,8 +134,7 @@ def learn_column(column: pl.Series, separator: str = ",") -> Column:
     if reason := _identifier(present):
         return _ignored(name, reason)
     if present.dtype == pl.Boolean or cells.is_boolean(present):
-        levels = sorted(cells.as_text(present).unique().to_list(), key=_truth)
-        return Column(name=name, kind="boolean", levels=levels, missing=missing)
+        return Column(name=name, kind="boolean", levels=_yes_and_no(present), missing=missing)
     notation, unit, numbers = cells.read_numbers(column, separator)
     if notation:
         return _learn_number(name, numbers, notation, unit)
@@ -227,7 +226,9 @@ def _identifier(present: pl.Series) -> str:
     head = present.head(1000)  # most columns show at once that they are none
     if n < ENOUGH_ROWS or head.n_unique() < len(head) or present.n_unique() < n:
         return ""
-    notation, _, numbers = cells.read_numbers(present, ",")
+    notation, unit, numbers = cells.read_numbers(present, ",")
+    if unit:
+        return ""  # an amount, such as $1,200
     if not notation:
         dated = present.dtype.is_temporal() or cells.read_dates(present)[0] is not None
         spoken = present.dtype == pl.String and cells.is_wordy(present) and _words(present)
@@ -241,8 +242,14 @@ def _identifier(present: pl.Series) -> str:
     return "counts the rows, like an identifier" if counts else ""
 
 
-def _truth(level: str) -> bool:
-    return level.lower() in cells.YES
+def _yes_and_no(present: pl.Series) -> list[str]:
+    """How no and yes are written, each by its most frequent spelling."""
+    counts = cells.as_text(present).value_counts(sort=True).rows()
+    says_yes = {level: level.lower() in (*cells.YES, "1") for level, _ in counts}
+    return [
+        next((level for level, _ in counts if says_yes[level] == yes), str(yes).lower())
+        for yes in (False, True)
+    ]
 
 
 # --- Encoding -------------------------------------------------------------------------------------
@@ -316,7 +323,7 @@ def _bent(values: Array, centre: float, scale: float) -> Array:
 
 
 def _encode_date(column: pl.Series, facts: Column, problems: list[Problem]) -> tuple[Array, Array]:
-    dates = cells.dates(column, facts.format)
+    dates = cells.dates(column, facts.format) if facts.format else column
     lost = dates.null_count() - column.null_count()
     if lost:
         format, others = cells.read_dates(column)
@@ -325,7 +332,7 @@ def _encode_date(column: pl.Series, facts: Column, problems: list[Problem]) -> t
             remedy = f"read as {format}"
         else:
             remedy = "treated as missing; mend them if they should count"
-        what = f"{lost} cells are no dates written as in training ({facts.format})"
+        what = f"{lost} cells are no dates written as in training ({facts.format or 'dates'})"
         problems.append(Problem(f"column {column.name!r}", what, remedy))
     if not dates.dtype.is_temporal():
         dates = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime)
