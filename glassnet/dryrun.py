@@ -18,5 +18,7 @@ def measure(task: Task[R, B], recipe: R) -> tuple[R, Cost]:
         split = parts.recipe.split
         networks = split.folds if split.mode == "kfold" and split.fold is None else 1
         steps = networks * fit.num_steps(num_examples)
+        if split.refits:
+            steps += fit.num_steps(len(parts.data.pool))
         batch_size = -(-num_examples // fit.steps_per_epoch(num_examples))
         return parts.recipe, cost.measure(parts.learner, parts.data, batch_size, steps)

@@ -31,6 +31,8 @@ class Journal:
         self.rows: list[dict[str, Any]] = []
         self.steps: list[Mapping[str, Tensor | float]] = []
         self.step = self.epoch = 0
+        self.part = "train"
+        """Under which name the values of steps are written."""
         self.epoch_sum, self.epoch_steps = 0.0, 0
         self._events: EventFile | None = None
 
@@ -53,16 +55,16 @@ class Journal:
         self.epoch_sum += means["loss"] * len(self.steps)
         self.epoch_steps += len(self.steps)
         self.steps.clear()
-        self.rows.append({"step": self.step, "epoch": self.epoch, "train": means})
+        self.rows.append({"step": self.step, "epoch": self.epoch, self.part: means})
         return means["loss"]
 
-    def end_epoch(self, step: int, epoch: int, scores: Scores) -> float:
-        """Make a row of the validation scores; return the epoch's mean training loss."""
+    def end_epoch(self, step: int, epoch: int, scores: Scores | None) -> float:
+        """Make a row of the validation scores, if any; return the epoch's mean training loss."""
         loss = self.epoch_sum / max(1, self.epoch_steps)
         self.epoch_sum, self.epoch_steps = 0.0, 0
-        self.rows.append(
-            {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
-        )
+        if scores is not None:
+            row = {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
+            self.rows.append(row)
         return loss
 
     def flush(self) -> None:
@@ -83,7 +85,7 @@ class Journal:
         if self._events is None:
             self._events = EventFile(self.run, self.rows[0]["step"])
         for row in self.rows:
-            parts = [part for part in ("train", "validation") if part in row]
+            parts = [part for part in ("train", "refit", "validation") if part in row]
             values = {f"{part}/{name}": v for part in parts for name, v in row[part].items()}
             self._events.scalars(row["step"], values)
         self._events.flush()

@@ -34,6 +34,7 @@ from glassnet.task import (
     Finished,
     Learner,
     R,
+    Refitting,
     Saved,
     Scores,
     Source,
@@ -87,11 +88,15 @@ class Progress:
     step: int = 0
     best_epoch: int = -1
     best_scores: Scores = field(default_factory=dict)
+    last_epoch: int = -1
     last_scores: Scores = field(default_factory=dict)
     improved_epoch: int = -1
     """When the score was last better than any before; an equal one is kept, but no progress."""
     ended: str = ""
     """Why the training is over: all epochs done, or no better score for a while."""
+    first_steps: int = 0
+    """Steps of the training that was validated, once it is over and a refit has begun."""
+    refitted: bool = False
 
 
 class Training(Generic[R, B]):
@@ -101,27 +106,34 @@ class Training(Generic[R, B]):
         self.task, self.run = task, run
         self.recipe, self.data, self.learner = parts.recipe, parts.data, parts.learner
         self.where = parts.where
-        fit, num_examples = self.recipe.fit, len(self.data.positions(0)[0])
-        self.steps_per_epoch = fit.steps_per_epoch(num_examples)
-        self.num_steps = fit.num_steps(num_examples)
         self.now = Progress()
+        self._measure_steps()
         self.best: dict[str, Tensor] = {}
         self.journal = Journal(run, self.steps_per_epoch)
-        self.clock = SaveClock(fit.checkpoint_seconds)
+        self.clock = SaveClock(self.recipe.fit.checkpoint_seconds)
         # Redrawn validation rows were trained on before: their best score is the luckiest draw.
-        self.keeps_best = fit.keep == "best" and self.recipe.split.mode != "redrawn"
+        self.keeps_best = self.recipe.fit.keep == "best" and self.recipe.split.mode != "redrawn"
 
     @property
     def scores(self) -> Scores:
         """The validation scores of the weights that are kept."""
         return self.now.best_scores if self.keeps_best else self.now.last_scores
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.now.ended) and (self.now.refitted or not self.recipe.split.refits)
+
     def go(self, stop: threading.Event) -> Iterator[Event]:
         """Run epoch after epoch until all are done, or ``stop`` is set."""
-        while not (self.now.ended or stop.is_set()):
-            yield from self._epoch(self.now.step // self.steps_per_epoch, stop)
+        while not (self.is_over or stop.is_set()):
+            if self.now.ended and not self.now.first_steps:
+                yield self.save()  # whatever happens to the refit, there is a network
+                yield self._begin_refit()
+            epoch = (self.now.step - self.now.first_steps) // self.steps_per_epoch
+            yield from self._epoch(epoch, stop)
         yield self.save()
-        status = "finished" if self.now.ended else "interrupted"
+        status = "finished" if self.is_over else "interrupted"
         self.run.update_info(status=status, step=self.now.step, scores=self.scores)
 
     def save(self) -> Saved:
@@ -130,15 +142,17 @@ class Training(Generic[R, B]):
         with self.clock.saving():
             self.journal.flush()
             self._write_kept()
-            if self.now.ended:
+            if self.is_over:
                 self.run.write_tensors("last.safetensors", self._weights())
             path = self.run.save_checkpoint(self.now.step, self._state())
         return Saved(self.now.step, path)
 
     def _write_kept(self) -> None:
-        if self.best:
+        if self.best and not self.now.first_steps:
             kept = self.best if self.keeps_best else self._weights()
             self.run.write_tensors("model.safetensors", kept)
+        elif self.now.refitted:
+            self.run.write_tensors("model.safetensors", self._weights())
 
     def restore(self) -> list[str]:
         """Go back to the newest readable checkpoint; return what was wrong with newer ones."""
@@ -146,6 +160,8 @@ class Training(Generic[R, B]):
         if state is not None:
             self.now = Progress(**state["now"])
             self.best = state["best"]
+            if self.now.first_steps:
+                self._start_anew()
             self.journal.load_state_dict(state["journal"])
             for name, part in self.learner.parts.items():
                 part.load_state_dict(state["parts"][name])
@@ -155,13 +171,17 @@ class Training(Generic[R, B]):
     def _epoch(self, epoch: int, stop: threading.Event) -> Iterator[Event]:
         """The rest of an epoch, from where ``now.step`` stands."""
         train_positions, validation_positions = self.data.positions(epoch)
-        indices, done = self._batches(train_positions, epoch), self.now.step % self.steps_per_epoch
+        done = (self.now.step - self.now.first_steps) % self.steps_per_epoch
+        indices = self._batches(train_positions, epoch)
         self.learner.network.train()
         for batch in self.data.pool.batches(indices, done):
             yield from self._update(batch, epoch)
-            if self.now.step % self.steps_per_epoch == 0:
+            done += 1
+            if done == self.steps_per_epoch and self.now.first_steps:
+                self._end_of_refitting_epoch(epoch)
+            elif done == self.steps_per_epoch:
                 yield self._validate(epoch, validation_positions)
-            if self.clock.is_due() and not self.now.ended:
+            if self.clock.is_due() and not self.is_over:
                 yield self.save()
             if stop.is_set():
                 return
@@ -172,7 +192,8 @@ class Training(Generic[R, B]):
 
     def _update(self, batch: B, epoch: int) -> Iterator[Event]:
         """One change of the weights, in smaller pieces if the device's memory is too small."""
-        step, random_state = self.now.step, device.state_before_running_out(self.where)
+        step = self.now.step - self.now.first_steps
+        random_state = device.state_before_running_out(self.where)
         while True:
             try:
                 values = self.learner.update(batch, step)
@@ -184,7 +205,7 @@ class Training(Generic[R, B]):
                 raise self._diverged(step, str(error)) from None
         self.now.step += 1
         self.journal.add(self.now.step, epoch, values)
-        if self.journal.is_due() or self.now.step % self.steps_per_epoch == 0:
+        if self.journal.is_due() or (step + 1) % self.steps_per_epoch == 0:
             self._require_finite(self.journal.log())
         yield Step(self.now.step, epoch, values)
 
@@ -195,7 +216,7 @@ class Training(Generic[R, B]):
             outcome = self.task.score(self.learner.network, examples, self.data.facts)
         scores = {m.name: m.compute(outcome) for m in self.task.metrics if not m.costly}
         best, improved = self._compare(scores)
-        self.now.last_scores = scores
+        self.now.last_epoch, self.now.last_scores = epoch, scores
         if improved:
             self.now.improved_epoch = epoch
         if best:
@@ -209,12 +230,46 @@ class Training(Generic[R, B]):
             self.now.ended = f"no better validation score for {patience} epochs"
         return Validated(self.now.step, epoch, scores, train_loss, best)
 
+    def _begin_refit(self) -> Refitting:
+        """Keep the validated weights apart, and begin anew with all rows but the test's."""
+        kept = self.best if self.keeps_best else self._weights()
+        self.run.write_tensors("validated.safetensors", kept)
+        self.now.first_steps = self.now.step
+        self._start_anew()
+        return Refitting(self.now.step, self.now.step + self.num_steps, self._refit_epochs)
+
+    @property
+    def _refit_epochs(self) -> int:
+        """As many as gave the weights that were kept."""
+        return self.now.best_epoch + 1 if self.keeps_best else self.now.last_epoch + 1
+
+    def _start_anew(self) -> None:
+        """A new network, and a learner that plans the same schedule over more rows."""
+        everything = torch.arange(len(self.data.pool))
+        self.data = replace(self.data, positions=lambda _: (everything, everything[:0]))
+        torch.manual_seed(self.recipe.fit.seed)
+        network = device.place(self.task.network(self.recipe, self.data.facts), self.where)
+        self.learner = self.task.learner(self.recipe, network, self.data)
+        self._measure_steps()
+        self.num_steps = self.steps_per_epoch * self._refit_epochs
+        self.journal.part = "refit"
+
+    def _measure_steps(self) -> None:
+        fit, num_examples = self.recipe.fit, len(self.data.positions(0)[0])
+        self.steps_per_epoch = fit.steps_per_epoch(num_examples)
+        self.num_steps = fit.num_steps(num_examples)
+
+    def _end_of_refitting_epoch(self, epoch: int) -> None:
+        self.journal.end_epoch(self.now.step, epoch, None)
+        self.now.refitted = epoch + 1 == self._refit_epochs
+
     def _compare(self, scores: Scores) -> tuple[bool, bool]:
         """Whether the scores are at least as good as the best so far, and whether better.
 
         The first metric decides, and where it is equal the second one.
         """
-        for metric in self.task.metrics[:2]:
+        by_name = {metric.name: metric for metric in self.task.metrics}
+        for metric in [by_name[name] for name in self.task.chosen_by] or self.task.metrics[:2]:
             new = scores.get(metric.name, math.nan)
             old = self.now.best_scores.get(metric.name, math.nan)
             if math.isnan(old):

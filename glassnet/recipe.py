@@ -154,12 +154,24 @@ class Split(Knobs):
     fold: int | None = Field(
         None, ge=1, description="Train only this fold (1 to `folds`). Unset: all of them."
     )
+    refit: bool = Field(
+        False,
+        description="With mode fixed: when validation has told how good the knobs are, train once "
+        "more on training and validation rows together, for as many epochs as were best. The run "
+        "answers with these weights; its validation figures stay those of the weights that never "
+        "saw the validation rows. Set it where examples are few; it doubles the time.",
+    )
     seed: int = Field(
         0,
         ge=0,
         le=2**32 - 1,
         description="Seed of the draw; apart from fit.seed, so that runs share a test.",
     )
+
+    @property
+    def refits(self) -> bool:
+        """Whether a second training on all rows follows; folds answer together instead."""
+        return self.refit and self.mode == "fixed"
 
     @model_validator(mode="after")
     def _fold_needs_kfold(self) -> Self:

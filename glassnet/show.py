@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from glassnet.task import Event, Finished, Saved, Started, Step, Validated, Warned
+from glassnet.task import Event, Finished, Refitting, Saved, Started, Step, Validated, Warned
 
 
 def progress(events: Iterator[Event]) -> Iterator[Event]:
@@ -83,6 +83,9 @@ class Screen:
             epoch = f"epoch {event.epoch + 1}/{self.num_epochs}"
             self.bar.update(self.line, description=epoch, completed=event.step)
             self.say(f"{epoch}  training loss {event.train_loss:.4f}  validation {scores}{best}")
+        elif isinstance(event, Refitting):
+            self.bar.update(self.line, description="refit", total=event.num_steps)
+            self.say(f"refit: {event.epochs} epochs on training and validation rows together")
         elif isinstance(event, Warned):
             self.say(f"note: {event.message}")
         elif isinstance(event, Finished):

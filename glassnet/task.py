@@ -287,7 +287,10 @@ class Task(Generic[R, B]):
     score: Callable[[nn.Module, Examples[B], Any], Outcome]
     """Network, examples and facts -> the answers, in evaluation mode."""
     metrics: tuple[Metric, ...]
-    """The first one chooses the best weights."""
+    """All that can be said of an ``Outcome``, in the order in which people should look at it."""
+    chosen_by: tuple[str, ...] = ()
+    """The metrics that choose the best weights, the next one where one is equal; unset: the first
+    two of ``metrics``."""
     predict: Callable[[nn.Module, Any, Any], Sequence[Prediction]]
     """Network, facts and any raw input -> answers."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
@@ -328,6 +331,16 @@ class Validated:
 
 
 @dataclass(frozen=True)
+class Refitting:
+    """The knobs are judged; training begins anew on training and validation rows together."""
+
+    step: int
+    num_steps: int
+    """At the end of it; steps are counted on."""
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint is on disk."""
 
@@ -353,4 +366,4 @@ class Finished:
     seconds: float
 
 
-Event = Started | Step | Validated | Saved | Warned | Finished
+Event = Started | Step | Validated | Refitting | Saved | Warned | Finished

@@ -52,13 +52,22 @@ class Trained:
         """The network with the kept weights, in evaluation mode, on the best device here."""
         if folds := self.run.folds():
             return Mean([self.fold(fold).network for fold in folds]).eval()
+        return self._load("model.safetensors")
+
+    @cached_property
+    def validated(self) -> nn.Module:
+        """The network whose answers to the validation rows are honest: it never saw them."""
+        refitted = self.run.exists("validated.safetensors")
+        return self._load("validated.safetensors") if refitted else self.network
+
+    def _load(self, name: str) -> nn.Module:
         network = self.task.network(self.recipe, self.facts)
-        weights, _ = self.run.read_tensors("model.safetensors")
+        weights, _ = self.run.read_tensors(name)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
             raise UserError(
-                f"{self.run.path}/model.safetensors does not fit the network "
+                f"{self.run.path}/{name} does not fit the network "
                 f"{self.recipe.network.name}: {error}"
             ) from None
         return device.place(network, self._device()).eval()

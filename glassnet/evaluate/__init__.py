@@ -78,7 +78,8 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
         examples = one.examples(part, source)
     else:
         examples = trained.examples(part, source)
-    outcome = trained.task.score(trained.network, examples, trained.facts)
+    network = trained.validated if part == "validation" else trained.network
+    outcome = trained.task.score(network, examples, trained.facts)
     rows = examples.rows.tolist()
     return Review(outcome, examples, trained.facts, lambda i: source.name(rows[i]))
 

@@ -54,6 +54,11 @@ def _headline(trained: Trained, evaluation: Evaluation) -> Section:
         "weights and so flatter a little. Of 95 % intervals made like these, 95 in 100 hold the "
         "true figure of these weights; what another seed would give is not in them."
     )
+    if trained.recipe.split.refits:
+        text += (
+            " Measured are the weights that never saw the validation rows; the run answers with "
+            "weights that were trained once more, on these rows too, and are most likely better."
+        )
     if trained.recipe.split.mode == "redrawn":
         text += (
             " Validation rows were redrawn at each epoch, so training saw all of them: these "
@@ -141,6 +146,12 @@ def _curves(trained: Trained) -> Section:
         steps = [row for row in run.rows() if "train" in row]
         x = [row["step"] for row in steps]
         losses.append(Series(f"training loss{suffix}", x, [r["train"]["loss"] for r in steps]))
+        again = [row for row in run.rows() if "refit" in row]
+        if again:
+            y = [row["refit"]["loss"] for row in again]
+            losses.append(
+                Series("refit on all rows", [row["step"] for row in again], y, dashed=True)
+            )
         rates.append(Series(f"lr{suffix}", x, [r["train"].get("lr") for r in steps]))
     blocks.append(Lines("Training loss", losses, x_label="step", y_label="loss"))
     blocks += [_validation_curve(runs, metric.name, metric.better) for metric in metrics]
