@@ -65,17 +65,17 @@ L2 = Annotated[
     float,
     Field(
         ge=0,
-        description="Weight decay as a penalty: this times the weight is added to the gradient. "
-        "0 turns it off; 1e-4 to 5e-4 are usual. Biases and normalizations are spared.",
+        description="Weight decay as an L2 penalty: this times the weight is added to the "
+        "gradient. 0 turns it off; 1e-4 to 5e-4 are usual. Biases and normalizations are spared.",
     ),
 ]
 Decay = Annotated[
     float,
     Field(
         ge=0,
-        description="Weight decay apart from the gradient: each optimizer step takes lr times this "
-        "off every weight, in proportion. 0 turns it off; raise to 0.05–0.3 against overfitting. "
-        "Biases and normalizations are spared.",
+        description="Weight decay (L2) apart from the gradient: each optimizer step takes lr times "
+        "this off every weight, in proportion. 0 turns it off; raise to 0.05–0.3 against "
+        "overfitting. Biases and normalizations are spared.",
     ),
 ]
 
@@ -187,8 +187,8 @@ class Optimizer:
     ``torch.amp.GradScaler`` accepts this object in ``unscale_`` and ``step``; bfloat16 needs none.
     """
 
-    def __init__(self, groups: list[Group], lr: float) -> None:
-        self.lr = lr
+    def __init__(self, groups: list[Group], lr: float, l1: float = 0.0) -> None:
+        self.lr, self.l1 = lr, l1
         self._groups = groups
         self._weights = [weight for group in groups for weight in group.weights.values()]
         self._memory: dict[str, list[Tensor]] = {}  # by weight, in the order of its rule's slots
@@ -220,6 +220,8 @@ class Optimizer:
         memory = [list(slot) for slot in zip(*map(self._memory.__getitem__, live), strict=True)]
         grads = [w.grad for w in live.values() if w.grad is not None]
         group.rule.update([*live.values()], grads, memory, self.lr, group.weight_decay)
+        if self.l1:
+            shrink([w for w in live.values() if w.ndim >= 2], self.lr * self.l1)
 
     def gradient_norm(self) -> Tensor:
         """Euclidean norm of all gradients together; not finite if any gradient is not."""
@@ -291,17 +293,17 @@ def _blank(slot: str, weight: Tensor) -> Tensor:
 # --- Building -------------------------------------------------------------------------------------
 
 
-def build(knobs: OptimizerKnobs, network: nn.Module, lr: float) -> Optimizer:
+def build(knobs: OptimizerKnobs, network: nn.Module, lr: float, l1: float = 0.0) -> Optimizer:
     """Return the optimizer of all parameters of ``network``; a tied one is changed once."""
     weights = dict(network.named_parameters())
     if not isinstance(knobs, Muon):
-        return Optimizer(_groups(_rule(knobs), knobs.weight_decay, weights), lr)
+        return Optimizer(_groups(_rule(knobs), knobs.weight_decay, weights), lr, l1)
     hidden = _hidden_matrices(network)
     matrices = {name: w for name, w in weights.items() if id(w) in hidden}
     others = {name: w for name, w in weights.items() if id(w) not in hidden}
     adamw = _adam(AdamW(betas=knobs.betas, eps=knobs.eps))
     groups = _groups(_muon(knobs), knobs.weight_decay, matrices)
-    return Optimizer(groups + _groups(adamw, knobs.weight_decay, others), lr)
+    return Optimizer(groups + _groups(adamw, knobs.weight_decay, others), lr, l1)
 
 
 def _groups(rule: Rule, weight_decay: float, weights: Mapping[str, nn.Parameter]) -> list[Group]:
@@ -334,6 +336,21 @@ def _hidden_matrices(network: nn.Module) -> set[int]:
 
 def _own(layer: nn.Module) -> list[nn.Parameter]:
     return list(layer.parameters(recurse=False))
+
+
+def shrink(weights: Tensors, threshold: float) -> None:
+    """Bring every weight nearer to zero by ``threshold``, and to zero what is that near already.
+
+    The proximal step of an L1 penalty: soft thresholding (Parikh and Boyd 2014, "Proximal
+    Algorithms"). Adding the sign of a weight to its gradient would make weights tremble about zero
+    and never be zero. It comes after the optimizer's step, and is the same for every weight, as
+    AdamW's decay is: not divided by the root of the running squares.
+    Biases and normalizations are spared as they are by weight decay.
+    """
+    from torch.nn import functional
+
+    for weight in weights:
+        weight.copy_(functional.softshrink(weight, threshold))
 
 
 # --- The rules ------------------------------------------------------------------------------------
