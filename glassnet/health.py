@@ -89,8 +89,13 @@ def spacing(num_steps: int) -> int:
     return min(max(1, num_steps // FEW), max(SPACING, num_steps // MANY))
 
 
-def _weights(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """All that multiplies inputs, by the name of its layer; biases and scales have one axis."""
-    for name, weight in network.named_parameters():
+def _weights(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:
+    """All that multiplies inputs, by the name of its layer; biases and scales have one axis.
+
+    What a module holds itself comes after what its parts hold: the heads of an ensemble are last.
+    """
+    for name, part in network.named_children():
+        yield from _weights(part, f"{prefix}{name}.")
+    for name, weight in network.named_parameters(recurse=False):
         if weight.ndim >= 2:
-            yield name.removesuffix(".weight"), weight
+            yield f"{prefix}{name}".removesuffix(".weight"), weight
