@@ -99,14 +99,14 @@ def _slope(layers: Sequence[History]) -> str:
         return (
             f"Vanishing gradient: in the first quarter of the training, the gradient of {first} "
             f"was {early:.1g} of that of {last}, so the first layers began to learn late or not at "
-            "all. Try relu in place of sigmoid or tanh, a --network.normalization, fewer layers, or "
-            "a network with residual connections."
+            "all. Try relu in place of sigmoid or tanh, a --network.normalization, fewer layers, "
+            "or a network with residual connections."
         )
     if early > 1 / STEEPEST:
         return (
             f"Exploding gradient: in the first quarter of the training, the gradient of {first} "
-            f"was {early:.1g} times that of {last}. Try --fit.clip 1, a --network.normalization, or "
-            "a smaller --fit.lr."
+            f"was {early:.1g} times that of {last}. Try --fit.clip 1, a --network.normalization, "
+            "or a smaller --fit.lr."
         )
     return ""
 
