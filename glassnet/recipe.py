@@ -87,7 +87,7 @@ class Fit(Knobs):
         ge=0,
         le=100,
         description="L1 regularization: each optimizer step takes lr times this off the size of "
-        "every weight, and what would cross zero becomes zero. Set it to 0.01-0.1 for a network "
+        "every weight, and what would cross zero becomes zero. Set it to 0.01-0.3 for a network "
         "that uses few of its weights or inputs; 0 turns it off. Biases and normalizations are "
         "spared. L2 is `fit.optimizer.weight_decay`.",
     )
