@@ -27,7 +27,7 @@ LEAST = 1e-7
 UNITS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Layers whose weight has one row for each unit."""
 
-FEW, SPACING, MANY = 20, 50, 200
+FEW, SPACING, MANY = 20, 100, 200
 """Looks at a short training; steps between two looks; looks at a long training, at least."""
 
 
@@ -84,7 +84,7 @@ def spacing(num_steps: int) -> int:
     """Steps from one look to the next, so that looking costs about one step in a hundred.
 
     >>> [spacing(steps) for steps in (5, 200, 1_000, 9_999, 100_000)]
-    [1, 10, 50, 50, 500]
+    [1, 10, 50, 100, 500]
     """
     return min(max(1, num_steps // FEW), max(SPACING, num_steps // MANY))
 
