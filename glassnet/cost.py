@@ -123,7 +123,8 @@ def _activations(learner: Learner[Any], batch: Any) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         learner.update(batch, 0)
-    own = {p.untyped_storage().data_ptr() for p in learner.network.parameters()}
+    networks = [part for part in learner.parts.values() if isinstance(part, nn.Module)]
+    own = {p.untyped_storage().data_ptr() for network in networks for p in network.parameters()}
     return sum(size for place, size in kept.items() if place not in own)
 
 

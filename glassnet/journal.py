@@ -7,7 +7,7 @@ slowed down by the wish to see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from glassnet.eventfile import EventFile
@@ -51,11 +51,12 @@ class Journal:
 
     def log(self) -> float:
         """Make a row of the steps since the last one; return their mean loss."""
-        means = {name: _mean([values[name] for values in self.steps]) for name in self.steps[0]}
+        names = dict.fromkeys(name for values in self.steps for name in values)
+        means = {n: _mean([values[n] for values in self.steps if n in values]) for n in names}
         self.epoch_sum += means["loss"] * len(self.steps)
         self.epoch_steps += len(self.steps)
         self.steps.clear()
-        self.rows.append({"step": self.step, "epoch": self.epoch, self.part: means})
+        self.rows.append({"step": self.step, "epoch": self.epoch, **_grouped(means, self.part)})
         return means["loss"]
 
     def end_epoch(self, step: int, epoch: int, scores: Scores | None) -> float:
@@ -85,9 +86,7 @@ class Journal:
         if self._events is None:
             self._events = EventFile(self.run, self.rows[0]["step"])
         for row in self.rows:
-            parts = [part for part in ("train", "refit", "validation") if part in row]
-            values = {f"{part}/{name}": v for part in parts for name, v in row[part].items()}
-            self._events.scalars(row["step"], values)
+            self._events.scalars(row["step"], dict(_curves(row)))
         self._events.flush()
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,6 +98,28 @@ class Journal:
         """Go back to a checkpoint."""
         self.steps = list(state["steps"])
         self.epoch_sum, self.epoch_steps = state["epoch_sum"], state["epoch_steps"]
+
+
+def _grouped(means: Mapping[str, float], part: str) -> dict[str, dict[str, Any]]:
+    """Part 'loss' from the figures of single layers, such as 'dead/hidden.0'."""
+    groups: dict[str, dict[str, Any]] = {part: {}}
+    for name, value in means.items():
+        figure, slash, layer = name.partition("/")
+        if slash and part == "train":  # a refit repeats what the training showed
+            groups.setdefault("layers", {}).setdefault(figure, {})[layer] = value
+        elif not slash:
+            groups[part][name] = value
+    return groups
+
+
+def _curves(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The figures of a row under TensorBoard's names."""
+    for part in ("train", "refit", "validation"):
+        for name, value in row.get(part, {}).items():
+            yield f"{part}/{name}", value
+    for figure, layers in row.get("layers", {}).items():
+        for layer, value in layers.items():
+            yield f"{figure}/{layer}", value
 
 
 def _mean(values: list[Tensor | float]) -> float:

@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from glassnet import device, optimizers, schedules
+from glassnet.averaging import Average
 from glassnet.errors import Diverged, UserError
+from glassnet.health import Health
 from glassnet.losses import Loss
+from glassnet.mixing import Mixup, of_both
 from glassnet.recipe import Fit, Recipe
 from glassnet.task import Batch, Examples, Outcome, Stateful
 
@@ -36,13 +39,18 @@ class Supervised:
         num_examples: int,
         *,
         augment: Callable[[Tensor], Tensor] | None = None,
+        mix: Mixup | None = None,
     ) -> None:
         assert fit.lr is not None, "fit.lr is filled before a learner is made"
-        self.network, self.loss, self.fit, self.augment = network, loss, fit, augment
+        self.trained, self.fit, self.augment, self.mix = network, fit, augment, mix
+        self.loss = loss if mix is None else of_both(loss)
+        self.average = None if fit.average is None else Average(network, fit.average)
+        self.network = network if self.average is None else self.average.network
         self.peak_lr = fit.lr
         self.steps_per_epoch = fit.steps_per_epoch(num_examples)
         self.num_steps = fit.num_steps(num_examples)
-        self.optimizer = optimizers.build(fit.optimizer, network, fit.lr)
+        self.optimizer = optimizers.build(fit.optimizer, network, fit.lr, fit.l1)
+        self.health = Health(network, self.num_steps)
         self.pieces = Pieces(fit.accumulate)
         self.where = next(network.parameters()).device
         half = fit.precision != "float32"
@@ -55,6 +63,8 @@ class Supervised:
         }
         if self.scaler is not None:
             self.parts["scaler"] = self.scaler
+        if self.average is not None:
+            self.parts["average"] = self.average.network
 
     def update(self, batch: Batch, step: int, /) -> Mapping[str, Tensor | float]:
         """One optimizer step on one batch, computed in one or several pieces."""
@@ -62,24 +72,34 @@ class Supervised:
         self.optimizer.zero_grad()
         if self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs))
+        if self.mix is not None:
+            batch = self.mix(batch)
         losses: list[Tensor] = []
         for piece, share in self.pieces.cut(batch):
             with self.arithmetic():
-                each = self.loss(self.network(piece.inputs), piece.targets)
+                outputs = self.trained(piece.inputs)
+                each = self.loss(outputs, piece.targets)
             loss = weighted_mean(each, piece.weights)
             if share != 1:
                 loss = loss * share
             # Reading the loss is free on a CPU and a stall on a GPU, where the loop looks later.
             if self.where.type == "cpu" and not math.isfinite(loss.item()):
-                raise Diverged(culprit(self.network, piece.inputs))
+                raise Diverged(culprit(self.trained, piece.inputs))
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             losses.append(loss.detach())
-        self._step()
-        return {"loss": losses[0] if len(losses) == 1 else torch.stack(losses).sum(), "lr": lr}
-
-    def _step(self) -> None:
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+        layers: dict[str, float] = {}
+        if self.health.is_due(step):
+            layers = self.health.measure(self._step, outputs.shape[-1])
+        else:
+            self._step()
+        if self.average is not None:
+            self.average.follow(step)
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return {"loss": loss, "lr": lr, **layers}
+
+    def _step(self) -> None:
         if self.fit.clip is not None:
             self.optimizer.clip(self.fit.clip)
         if self.scaler is None:
@@ -142,7 +162,9 @@ def weighted_mean(each: Tensor, weights: Tensor | None) -> Tensor:
     if not each.ndim:
         raise UserError("This task's loss is one number for a batch, so rows cannot have weights.")
     share = weights / weights.sum().clamp(min=1e-12)  # a batch may hold rows of no weight only
-    return (each.flatten(1).mean(1) * share).sum() if each.ndim > 1 else (each * share).sum()
+    while each.ndim > weights.ndim:
+        each = each.mean(-1)
+    return (each * share).sum()
 
 
 def culprit(network: nn.Module, inputs: Tensor) -> str:

@@ -82,6 +82,24 @@ class Fit(Knobs):
     clip: float | None = Field(
         None, gt=0, description="Largest gradient norm; set to about 1 if the loss jumps."
     )
+    l1: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="L1 regularization: each optimizer step takes lr times this off the size of "
+        "every weight, and what would cross zero becomes zero. Set it to 0.01-0.3 for a network "
+        "that uses few of its weights or inputs; 0 turns it off. Biases and normalizations are "
+        "spared. L2 is `fit.optimizer.weight_decay`.",
+    )
+    average: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Exponential average of the weights (EMA): score and keep a network that at "
+        "each optimizer step holds on to this share of itself and takes the rest from the trained "
+        "one. 0.99-0.999 steadies noisy validation scores, above all with a constant lr; 1 / (1 - "
+        "average) steps must be few beside those of the training. Unset: the trained weights.",
+    )
     accumulate: int = Field(
         1,
         ge=1,
@@ -91,7 +109,8 @@ class Fit(Knobs):
     patience: int | None = Field(
         None,
         ge=1,
-        description="Stop after this many epochs without a better validation score. Unset: never.",
+        description="Early stopping: end after this many epochs without a better validation score. "
+        "Unset: never.",
     )
     keep: Literal["best", "last"] = Field(
         "best",
@@ -188,8 +207,20 @@ LabelSmoothing = Annotated[
     Field(
         ge=0,
         lt=1,
-        description="Share of each label that is spread over all classes; about 0.1 against "
-        "overconfidence and wrong labels.",
+        description="Label smoothing: share of each label that is spread over all classes; about "
+        "0.1 against overconfidence and wrong labels.",
+    ),
+]
+
+
+MixupAlpha = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=10,
+        description="Mixup: train on mixtures of two examples and of what is expected of both; "
+        "this is the α of their shares, drawn from Beta(α, α). 0.1-0.4 against overfitting and "
+        "overconfidence, with more epochs; 0 turns it off.",
     ),
 ]
 

@@ -212,7 +212,8 @@ class Learner(Protocol[B_contra]):
     def update(self, batch: B_contra, step: int, /) -> Mapping[str, Tensor | float]:
         """Learn from one batch; return 'loss' and whatever else is worth a curve.
 
-        Tensors are detached, and not yet read from the device.
+        Tensors are detached, and not yet read from the device. All but the loss may come at some
+        steps only; 'figure/layer' is the figure of one layer.
         """
         ...
 

@@ -23,7 +23,10 @@ ROOMS = {
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
     "networks": {"networks"},
     # What tasks are put together from.
-    "stock": {"learners", "losses", "metrics", "views", "network", "cost"},
+    "stock": {
+        "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
+        "cost",
+    },
     "data": {"data"},
     "tasks": {"tasks"},
     "catalog": {"catalog"},

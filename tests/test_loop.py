@@ -450,6 +450,9 @@ def test_tensorboard_shows_the_same_curves_as_the_run_folder_after_a_resume(tmp_
         for part in ("train", "validation"):
             for name, value in row.get(part, {}).items():
                 expected.setdefault(f"{part}/{name}", {})[row["step"]] = pytest.approx(value)
+        for figure, layers in row.get("layers", {}).items():
+            for layer, value in layers.items():
+                expected.setdefault(f"{figure}/{layer}", {})[row["step"]] = pytest.approx(value)
     assert scalars(run) == expected
     assert len(expected["validation/accuracy"]) == 6
 

@@ -97,6 +97,35 @@ def test_fifty_steps_are_within_rounding_of_torchs_plain_loop(kind, knobs, origi
     assert_equal(mine, theirs, tolerance=1e-6)
 
 
+def counters(optimizer):
+    """The tensors that count steps, each once."""
+    return {id(memory[0]) for memory in optimizer._memory.values()}
+
+
+@pytest.mark.parametrize("knobs", [Adam(), AdamW(amsgrad=True)], ids=str)
+def test_weights_share_a_counter_as_long_as_they_are_changed_together(knobs):
+    mine, theirs = dense(), dense()
+    ours = build(knobs, mine, LR)
+    original = torch.optim.Adam if isinstance(knobs, Adam) else torch.optim.AdamW
+    options = knobs.model_dump(exclude={"name"})
+    other = original(split(theirs), lr=LR, fused=True, **options)
+    # All weights; without the first layer; all again; the state stored and loaded; all.
+    for round_, frozen in enumerate([False, True, False, False]):
+        for network, optimizer in ((mine, ours), (theirs, other)):
+            network[0].requires_grad_(not frozen)
+            train(network, optimizer, 3, 12, start=3 * round_)
+        if round_ == 0:
+            groups = len(ours._groups)  # one, or with weight decay two
+            assert len(counters(ours)) == groups
+        if round_ == 2:
+            state = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+            assert {float(t) for n, t in state.items() if n.endswith(".step")} == {6.0, 9.0}
+            ours = build(knobs, mine, LR)
+            ours.load_state_dict(state)
+            assert len(counters(ours)) == 2 * groups
+    assert_equal(mine, theirs)
+
+
 class Both:
     """Two optimizers of torch that step together."""
 

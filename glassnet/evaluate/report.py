@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
-from glassnet.evaluate import Estimate, Evaluation
+from glassnet.evaluate import Estimate, Evaluation, layers
 from glassnet.figures import (
     Cell,
     Code,
@@ -39,6 +39,7 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
         _headline(trained, evaluation),
         _test(trained),
         _curves(trained),
+        layers.section(trained.run.folds() or [trained.run]),
         _views(trained, review),
         _data(trained),
         _network(trained, review),
@@ -181,15 +182,15 @@ def _views(trained: Trained, review: Review[Any]) -> Section:
 def _network(trained: Trained, review: Review[Any]) -> Section:
     index = review.examples.rows.new_zeros(1)
     batch: Any = review.examples.batch(index)
-    layers = cost.layers(trained.network, batch.inputs)
+    found = cost.layers(trained.network, batch.inputs)
     rows: list[list[Cell]] = [
         [la.name, la.kind, " × ".join(map(str, la.output_shape)), la.parameters, la.flops]
-        for la in layers
+        for la in found
     ]
     total = sum(p.numel() for p in trained.network.parameters())
     return Section(
         f"The network: {trained.recipe.network.name}",
-        f"{total:,} parameters, {sum(la.flops for la in layers):,} FLOPs for one example.",
+        f"{total:,} parameters, {sum(la.flops for la in found):,} FLOPs for one example.",
         [Table("Layers", ["layer", "kind", "output", "parameters", "FLOPs"], rows)],
     )
 

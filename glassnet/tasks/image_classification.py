@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, losses, metrics, views
+from glassnet import learners, losses, metrics, mixing, views
 from glassnet.data import augment, images, sources
 from glassnet.data.images import ImageFacts
 from glassnet.knobs import Knobs
@@ -22,7 +22,7 @@ from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize
 from glassnet.optimizers import Muon
-from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
+from glassnet.recipe import Fit, LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
@@ -60,6 +60,7 @@ class ImageClassification(Recipe):
         "if it is one and small, else the median, 128 at most. Time grows with its square.",
     )
     label_smoothing: LabelSmoothing = 0.0
+    mixup: MixupAlpha = 0.0
 
 
 def fits(look: Look) -> str | None:
@@ -82,12 +83,13 @@ def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
 def learner(
     recipe: ImageClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
-    """Cross-entropy on augmented batches."""
+    """Cross-entropy on augmented, and then mixed, batches."""
     loss = losses.cross_entropy(recipe.label_smoothing)
     side = min(data.facts.height, data.facts.width)
     change = augmentation(recipe.augment, round(recipe.augment.shift * side))
+    mix = mixing.mixup(recipe.mixup, mixing.blend, recipe.fit)
     num_examples = len(data.positions(0)[0])
-    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change)
+    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change, mix=mix)
 
 
 def augmentation(knobs: Augment, pixels: int) -> Callable[[Tensor], Tensor] | None:

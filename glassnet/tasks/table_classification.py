@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
-from glassnet import learners, losses, metrics, progress, views
+from glassnet import learners, losses, metrics, mixing, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.network import build_network
-from glassnet.recipe import LabelSmoothing, NetworkKnobs, Recipe
+from glassnet.recipe import LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
 
@@ -25,6 +25,7 @@ class TableClassification(Recipe):
     target: str = Field(description="Name of the column to predict.")
     network: NetworkKnobs = NetworkKnobs(name="mlp")
     label_smoothing: LabelSmoothing = 0.0
+    mixup: MixupAlpha = 0.0
 
 
 def fits(look: Look) -> str | None:
@@ -49,7 +50,9 @@ def learner(
 ) -> learners.Supervised:
     """Cross-entropy."""
     loss = losses.cross_entropy(recipe.label_smoothing)
-    return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
+    rows = mixing.blend_rows([slot.size > 0 for slot in data.facts.slots])
+    mix = mixing.mixup(recipe.mixup, rows, recipe.fit)
+    return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]), mix=mix)
 
 
 def predict(network: nn.Module, facts: TableFacts, raw: Any) -> Sequence[Prediction]:

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, losses, metrics, progress, views
+from glassnet import learners, losses, metrics, mixing, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.losses import Loss
 from glassnet.network import build_network
-from glassnet.recipe import NetworkKnobs, Recipe
+from glassnet.recipe import MixupAlpha, NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
 
 
@@ -30,6 +30,7 @@ class TableRegression(Recipe):
         description="What is minimized: squared error predicts the mean, absolute error the "
         "median (outliers count less), huber lies between.",
     )
+    mixup: MixupAlpha = 0.0
 
 
 LOSSES: dict[str, Loss] = {
@@ -60,7 +61,9 @@ def network(recipe: TableRegression, facts: TableFacts) -> nn.Module:
 def learner(recipe: TableRegression, network: nn.Module, data: Data[Batch]) -> learners.Supervised:
     """The chosen loss, on the standardized target."""
     loss = LOSSES[recipe.loss]
-    return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
+    rows = mixing.blend_rows([slot.size > 0 for slot in data.facts.slots])
+    mix = mixing.mixup(recipe.mixup, rows, recipe.fit)
+    return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]), mix=mix)
 
 
 def score(network: nn.Module, examples: Examples[Batch], facts: TableFacts) -> Outcome:
