@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from glassnet.decisions import Decision
     from glassnet.figures import Figure
     from glassnet.recipe import Recipe
 
@@ -228,9 +229,12 @@ class Outcome:
     outputs: Tensor
     """Raw outputs, first axis the example."""
     targets: Tensor
+    answers: Tensor | None = None
+    """What a run answers, where a decision chose it; None: it follows from the outputs alone."""
 
     def __getitem__(self, index: Any) -> Outcome:
-        return Outcome(self.outputs[index], self.targets[index])
+        answers = None if self.answers is None else self.answers[index]
+        return Outcome(self.outputs[index], self.targets[index], answers)
 
 
 @dataclass(frozen=True)
@@ -245,6 +249,16 @@ class Metric:
     """True if it is left out at the end of each epoch, and computed by ``evaluate`` only."""
     proportion: bool = False
     """True for a share of examples: its interval is Wilson's, else a bootstrap's."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the figures of a run are to be read, which depends on its data."""
+
+    metrics: tuple[Metric, ...]
+    """In the order in which people should look at them."""
+    notes: tuple[str, ...] = ()
+    """What they must know to understand them; a sentence or two each."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +279,8 @@ class Review(Generic[B]):
     facts: Any
     name: Callable[[int], str]
     """position in ``examples`` -> how a person finds that example."""
+    decision: Decision | None = None
+    """How the answers were chosen; None: they follow from the outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,8 +304,12 @@ class Task(Generic[R, B]):
     """Network, examples and facts -> the answers, in evaluation mode."""
     metrics: tuple[Metric, ...]
     """The first one chooses the best weights."""
-    predict: Callable[[nn.Module, Any, Any], Sequence[Prediction]]
-    """Network, facts and any raw input -> answers."""
+    predict: Callable[..., Sequence[Prediction]]
+    """Network, facts and any raw input -> answers; a fourth argument is the decision, if any."""
+    decide: Callable[[R, Any, Outcome | None], Decision | None] | None = None
+    """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
+    reading: Callable[[Any, Decision | None], Reading] | None = None
+    """Facts and decision -> which figures to show, in which order; unset: ``metrics``."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
     """Figures for the report, in order."""
 

@@ -17,13 +17,16 @@ ROOMS = {
     # The words that everybody speaks; they know no data, no network and no task.
     "vocabulary": {
         "__init__", "errors", "version", "listing", "figures", "task", "recipe", "knobs",
-        "optimizers", "schedules", "progress",
+        "optimizers", "schedules", "progress", "balance",
     },
     # What a training is written with and into.
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
     "networks": {"networks"},
     # What tasks are put together from.
-    "stock": {"learners", "losses", "metrics", "views", "network", "cost"},
+    "stock": {
+        "learners", "losses", "metrics", "views", "network", "cost", "decisions", "tilt", "curves",
+        "readings",
+    },
     "data": {"data"},
     "tasks": {"tasks"},
     "catalog": {"catalog"},

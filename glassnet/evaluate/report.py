@@ -59,6 +59,7 @@ def _headline(trained: Trained, evaluation: Evaluation) -> Section:
             " Validation rows were redrawn at each epoch, so training saw all of them: these "
             "figures flatter a lot; trust the sealed test."
         )
+    text = "\n\n".join([*evaluation.notes, text])
     return Section("How good it is", text, [_estimates(evaluation.metrics)])
 
 
@@ -89,6 +90,7 @@ def _test(trained: Trained) -> Section:
     text = f"Opened {count} ({times}); {last.examples:,} examples that no training code received."
     if len(openings) > 1:
         text += " Each look that leads to a change of the training makes the next figure flatter."
+    text = "\n\n".join([*last.notes, text])
     return Section("The sealed test", text, [_estimates(metrics)])
 
 

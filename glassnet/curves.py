@@ -1,0 +1,206 @@
+"""Figures of how answers could be chosen: precision and recall, ROC, costs, over all thresholds."""
+
+# Letters in tensor names: N examples, T thresholds.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassnet import balance, decisions, metrics
+from glassnet.figures import Cell, Figure, Lines, Mark, Series, Table, short
+from glassnet.task import Review
+
+NUM_CLASSES = 8
+"""Curves in one figure; of more classes, those of the rarest."""
+NUM_POINTS = 400
+"""Points of one curve in a page."""
+LEVELS = (0.99, 0.95, 0.9, 0.8, 0.7, 0.5)
+"""Precisions of which the largest recall is told."""
+
+View = Callable[[Review[Any]], Figure | None]
+
+
+def if_rare(view: View) -> View:
+    """The view, where a class is rare: to stand before all others."""
+    return lambda review: view(review) if _rare(review) else None
+
+
+def unless_rare(view: View) -> View:
+    """The view, where no class is rare: to stand behind the others."""
+    return lambda review: None if _rare(review) else view(review)
+
+
+def precision_recall(review: Review[Any]) -> Lines | None:
+    """Draw precision over recall, with the base rate, and the point where the run works."""
+    series: list[Series] = []
+    marks: list[Mark] = []
+    shown = _shown(review)
+    for number in shown:
+        truth, shares = _one_against_rest(review, number)
+        precision, recall, _ = precision_and_recall(truth, shares)
+        name, few = review.facts.classes[number], _few(len(recall))
+        series.append(Series(f"'{name}'", recall[few].tolist(), precision[few].tolist()))
+        if len(shown) == 1:
+            base = float(truth.double().mean())
+            label = f"by chance ({base:.1%} are '{name}')"
+            series.append(Series(label, [0, 1], [base, base], dashed=True))
+            marks = _working_point(review, number)
+    if not series:
+        return None
+    return Lines(
+        "Precision and recall",
+        series,
+        x_label="recall: share of these examples that is found",
+        y_label="precision: share of what is found that is right",
+        marks=marks,
+        note="Read this figure first when a class is rare: accuracy and ROC hardly notice it. The "
+        "marked recall is that of the answers this run gives.",
+    )
+
+
+def precision_levels(review: Review[Any]) -> Table | None:
+    """For each precision that may be asked for: how much is found, and by which threshold."""
+    rows: list[list[Cell]] = []
+    for number in _shown(review):
+        truth, shares = _one_against_rest(review, number)
+        precision, recall, thresholds = precision_and_recall(truth, shares)
+        name = review.facts.classes[number]
+        for level in LEVELS:
+            good = precision >= level
+            if good.any():
+                best = int(torch.where(good, recall, -1.0).argmax())
+                row = [precision[best], recall[best], thresholds[best]]
+                rows.append([name, f"{level:.0%}", *map(float, row)])
+            else:
+                rows.append([name, f"{level:.0%}", None, None, None])
+    columns = ["class", "precision of at least", "precision", "recall", "from this probability on"]
+    note = "Empty: no threshold reaches it. Each line is the best of many, so it flatters a little."
+    return Table("Recall at a precision", columns, rows, note=note) if rows else None
+
+
+def roc(review: Review[Any]) -> Lines | None:
+    """Draw the share of these examples that is found over the share of others that is taken too."""
+    series = []
+    for number in _shown(review):
+        truth, shares = _one_against_rest(review, number)
+        hits, alarms = roc_points(truth, shares)
+        few, area = _few(len(hits)), metrics.roc_area(truth, shares)
+        label = f"'{review.facts.classes[number]}', area {area:.3f}"
+        series.append(Series(label, alarms[few].tolist(), hits[few].tolist()))
+    if not series:
+        return None
+    return Lines(
+        "ROC",
+        series,
+        x_label="share of the other examples that is taken too",
+        y_label="share of these examples that is found",
+        diagonal=True,
+        note="On the diagonal, the network tells nothing.",
+    )
+
+
+def costs(review: Review[Any]) -> Lines | None:
+    """Draw the mean cost over the threshold, with the one that was chosen."""
+    decision = review.decision
+    if decision is None or decision.positive is None or decision.threshold is None:
+        return None
+    stakes = decisions.Stakes.of(decision.costs, decision.positive)
+    truth, shares = _one_against_rest(review, decision.positive)
+    mean, low, high = decisions.costs_at(shares, truth, stakes)
+    mean = mean + _unavoidable(decision, truth)
+    x, few = (low + high) / 2, _few(len(mean))
+    name = decision.classes[decision.positive]
+    marks = [Mark(decision.threshold, f"chosen {short(decision.threshold)}")]
+    if decision.low is not None and decision.high is not None:
+        marks += [Mark(decision.low, "95 %"), Mark(decision.high, "of choices")]
+    return Lines(
+        f"What a threshold costs, by {decision.reason}",
+        [Series("mean cost per example", x[few].tolist(), mean[few].tolist())],
+        x_label=f"answer '{name}' from this probability on",
+        y_label="mean cost",
+        x_log=True,
+        marks=marks,
+        note=_about_threshold(decision),
+    )
+
+
+def _about_threshold(decision: decisions.Decision) -> str:
+    if not decision.examples:
+        return "The threshold follows from the costs alone: no validation examples chose it."
+    return (
+        f"Chosen on {decision.examples:,} validation examples, with the network's own "
+        "probabilities as a prior; it would be "
+        f"{short(decision.theoretical or 0.0)} if these could be taken at their word. "
+        "Between the two other marks lie 95 % of what other examples like these would have chosen."
+    )
+
+
+def _unavoidable(decision: decisions.Decision, truth: Tensor) -> float:
+    """The mean cost of right answers."""
+    assert decision.positive is not None
+    yes, no = decision.positive, 1 - decision.positive
+    share = float(truth.double().mean())
+    return share * decision.costs[yes][yes] + (1 - share) * decision.costs[no][no]
+
+
+# --- Points of curves -----------------------------------------------------------------------------
+
+
+def precision_and_recall(truth: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Precision, recall and threshold, (T,) each, the highest threshold first."""
+    members, others = metrics.at_each_share(truth, shares)
+    found, taken = members.cumsum(0), (members + others).cumsum(0)
+    return found / taken, found / members.sum(), shares.unique().flip(0)
+
+
+def roc_points(truth: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Shares of members and of others that are taken, from none to all, (T + 1,) each."""
+    members, others = metrics.at_each_share(truth, shares)
+    zero = members.new_zeros(1)
+    hits = torch.cat([zero, members.cumsum(0) / members.sum()])
+    return hits, torch.cat([zero, others.cumsum(0) / others.sum()])
+
+
+# --- Helpers --------------------------------------------------------------------------------------
+
+
+def _rare(review: Review[Any]) -> list[int]:
+    return balance.rare_classes(review.facts.class_counts)
+
+
+def _shown(review: Review[Any]) -> list[int]:
+    """Of two classes the one to look for, of more the rarest; only those with examples here."""
+    classes, counts = review.facts.classes, review.facts.class_counts
+    if len(classes) == 2:
+        wanted = [decisions.positive_class(counts)]
+    else:
+        rarest = sorted(range(len(classes)), key=lambda c: counts[c] if counts else 0)
+        wanted = sorted(rarest[:NUM_CLASSES])
+    targets = review.outcome.targets
+    return [c for c in wanted if 0 < int((targets == c).sum()) < len(targets)]
+
+
+def _one_against_rest(review: Review[Any], number: int) -> tuple[Tensor, Tensor]:
+    """Whether each example is of the class, and its probability to be."""
+    return review.outcome.targets == number, review.outcome.outputs.double().softmax(1)[:, number]
+
+
+def _working_point(review: Review[Any], number: int) -> list[Mark]:
+    answers = metrics.answered(review.outcome) == number
+    truth = review.outcome.targets == number
+    right = int((answers & truth).sum())
+    if not right:
+        return [Mark(0.0, "never answered rightly")]
+    recall, precision = right / int(truth.sum()), right / int(answers.sum())
+    decision = review.decision
+    threshold = 0.5 if decision is None or decision.threshold is None else decision.threshold
+    return [Mark(recall, f"threshold {short(threshold)}: precision {precision:.0%}")]
+
+
+def _few(num: int) -> Tensor:
+    """At most some hundred of ``num`` positions, with both ends."""
+    return torch.linspace(0, num - 1, min(num, NUM_POINTS)).round().long()
