@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import yaml
@@ -140,7 +141,10 @@ def refuse_contradictions(recipe: Any) -> Any:
 
 
 def _joined(value: Any, form: str) -> Any:
-    """A mapping; a flag's ``a: 1, b: 2`` arrives as a list of mappings."""
+    """A mapping; a flag's ``a: 1, b: 2`` arrives as a list of mappings, or not read at all."""
+    if isinstance(value, str):
+        with suppress(yaml.YAMLError):
+            value = yaml.safe_load(f"{{{value}}}")
     parts = value if isinstance(value, list | tuple) else [value]
     if not parts or not all(isinstance(part, Mapping) for part in parts):
         raise ValueError(f"expected {form}")

@@ -1,37 +1,27 @@
-"""Figures of how answers could be chosen: precision and recall, ROC, costs, over all thresholds."""
+"""Figures of probabilities, and of how answers could be chosen by them."""
 
 # Letters in tensor names: N examples, T thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from glassnet import balance, decisions, metrics
-from glassnet.figures import Cell, Figure, Lines, Mark, Series, Table, short
+from glassnet.figures import Cell, Lines, Mark, Series, Table, short
 from glassnet.task import Review
 
 NUM_CLASSES = 8
 """Curves in one figure; of more classes, those of the rarest."""
 NUM_POINTS = 400
 """Points of one curve in a page."""
+ENOUGH = 100
+"""Fewer examples say nothing about calibration."""
 LEVELS = (0.99, 0.95, 0.9, 0.8, 0.7, 0.5)
 """Precisions of which the largest recall is told."""
-
-View = Callable[[Review[Any]], Figure | None]
-
-
-def if_rare(view: View) -> View:
-    """The view, where a class is rare: to stand before all others."""
-    return lambda review: view(review) if _rare(review) else None
-
-
-def unless_rare(view: View) -> View:
-    """The view, where no class is rare: to stand behind the others."""
-    return lambda review: None if _rare(review) else view(review)
 
 
 def precision_recall(review: Review[Any]) -> Lines | None:
@@ -63,20 +53,19 @@ def precision_recall(review: Review[Any]) -> Lines | None:
 
 
 def precision_levels(review: Review[Any]) -> Table | None:
-    """For each precision that may be asked for: how much is found, and by which threshold."""
+    """For each precision that may be asked of a rare class: how much is found by which threshold."""
     rows: list[list[Cell]] = []
-    for number in _shown(review):
+    for number in balance.rare_classes(review.facts.class_counts)[:NUM_CLASSES]:
         truth, shares = _one_against_rest(review, number)
+        if not truth.any() or truth.all():
+            continue
         precision, recall, thresholds = precision_and_recall(truth, shares)
-        name = review.facts.classes[number]
         for level in LEVELS:
             good = precision >= level
-            if good.any():
-                best = int(torch.where(good, recall, -1.0).argmax())
-                row = [precision[best], recall[best], thresholds[best]]
-                rows.append([name, f"{level:.0%}", *map(float, row)])
-            else:
-                rows.append([name, f"{level:.0%}", None, None, None])
+            best = int(torch.where(good, recall, -1.0).argmax())
+            found = [precision, recall, thresholds] if good.any() else []
+            cells = [float(column[best]) for column in found] or [None, None, None]
+            rows.append([review.facts.classes[number], f"{level:.0%}", *cells])
     columns = ["class", "precision of at least", "precision", "recall", "from this probability on"]
     note = "Empty: no threshold reaches it. Each line is the best of many, so it flatters a little."
     return Table("Recall at a precision", columns, rows, note=note) if rows else None
@@ -111,19 +100,17 @@ def costs(review: Review[Any]) -> Lines | None:
     stakes = decisions.Stakes.of(decision.costs, decision.positive)
     truth, shares = _one_against_rest(review, decision.positive)
     mean, low, high = decisions.costs_at(shares, truth, stakes)
-    mean = mean + _unavoidable(decision, truth)
-    x, few = (low + high) / 2, _few(len(mean))
-    name = decision.classes[decision.positive]
-    marks = [Mark(decision.threshold, f"chosen {short(decision.threshold)}")]
-    if decision.low is not None and decision.high is not None:
-        marks += [Mark(decision.low, "95 %"), Mark(decision.high, "of choices")]
+    mean, x = mean + _unavoidable(decision, truth), (low + high) / 2
+    seen = x > min(stakes.theoretical, decision.threshold) / 100  # far below, nothing happens
+    mean, x = mean[seen], x[seen]
+    few, name = _few(len(mean)), decision.classes[decision.positive]
     return Lines(
-        f"What a threshold costs, by {decision.reason}",
-        [Series("mean cost per example", x[few].tolist(), mean[few].tolist())],
+        f"What each threshold costs, by the {decision.reason}",
+        [Series("mean cost", x[few].tolist(), mean[few].tolist())],
         x_label=f"answer '{name}' from this probability on",
-        y_label="mean cost",
+        y_label="mean cost per example",
         x_log=True,
-        marks=marks,
+        marks=[Mark(decision.threshold, f"chosen {short(decision.threshold)}")],
         note=_about_threshold(decision),
     )
 
@@ -131,11 +118,12 @@ def costs(review: Review[Any]) -> Lines | None:
 def _about_threshold(decision: decisions.Decision) -> str:
     if not decision.examples:
         return "The threshold follows from the costs alone: no validation examples chose it."
+    low, high, theoretical = decision.low or 0.0, decision.high or 0.0, decision.theoretical or 0.0
     return (
         f"Chosen on {decision.examples:,} validation examples, with the network's own "
-        "probabilities as a prior; it would be "
-        f"{short(decision.theoretical or 0.0)} if these could be taken at their word. "
-        "Between the two other marks lie 95 % of what other examples like these would have chosen."
+        f"probabilities as a prior; {short(low)} to {short(high)} is where 95 % of the choices by "
+        "other examples like these would lie. If every probability could be taken at its word, it "
+        f"would be {short(theoretical)}."
     )
 
 
@@ -145,6 +133,46 @@ def _unavoidable(decision: decisions.Decision, truth: Tensor) -> float:
     yes, no = decision.positive, 1 - decision.positive
     share = float(truth.double().mean())
     return share * decision.costs[yes][yes] + (1 - share) * decision.costs[no][no]
+
+
+def calibration(review: Review[Any]) -> Lines | None:
+    """Compare probabilities with how often they came true."""
+    targets, shares = review.outcome.targets, review.outcome.outputs.double().softmax(1)
+    if len(targets) < ENOUGH:
+        return None
+    two = shares.shape[1] == 2
+    number = decisions.positive_class(review.facts.class_counts) if two else -1
+    said = shares[:, number] if two else shares.max(1).values
+    came = (targets == number) if two else (shares.argmax(1) == targets)
+    groups = equally_telling(said)
+    x = [float(said[g].mean()) for g in groups]
+    y = [float(came[g].double().mean()) for g in groups]
+    name = f"of '{review.facts.classes[number]}'" if two else "of the most probable class"
+    return Lines(
+        "Calibration",
+        [Series(f"{len(groups)} groups of examples, by probability", x, y)],
+        x_label=f"probability {name}",
+        y_label="how often it was so",
+        mode="points",
+        diagonal=True,
+        note=_about_calibration(said, came, groups),
+    )
+
+
+def _about_calibration(said: Tensor, came: Tensor, groups: Sequence[Tensor]) -> str:
+    generator = torch.Generator().manual_seed(0)
+    perfect = [
+        calibration_error(said, torch.rand(len(said), generator=generator) < said, groups)
+        for _ in range(50)
+    ]
+    sizes = sorted(len(group) for group in groups)
+    return (
+        "On the diagonal, probabilities can be taken at their word. Mean distance from it: "
+        f"{calibration_error(said, came, groups):.3f}; perfect probabilities would show "
+        f"{sum(perfect) / len(perfect):.3f} here, by chance. {len(said):,} examples, "
+        f"{sizes[0]:,} to {sizes[-1]:,} in a group; in groups nobody is sure about, fewer are "
+        "enough."
+    )
 
 
 # --- Points of curves -----------------------------------------------------------------------------
@@ -165,11 +193,28 @@ def roc_points(truth: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     return hits, torch.cat([zero, others.cumsum(0) / others.sum()])
 
 
+def equally_telling(shares: Tensor, num: int = 10) -> list[Tensor]:
+    """Groups of positions by rising probability, each with a like sum of p (1 - p).
+
+    So each group says as much about the others' frequency; of equal numbers of examples nine in ten
+    groups of a rare class would lie at zero.
+    """
+    order = shares.argsort()
+    telling = (shares * (1 - shares))[order].cumsum(0)
+    group = (telling / telling[-1].clamp(min=1e-12) * num).ceil().clamp(1, num).long()
+    return [order[group == g] for g in range(1, num + 1) if (group == g).any()]
+
+
+def calibration_error(said: Tensor, came: Tensor, groups: Sequence[Tensor]) -> float:
+    """Mean distance, over the examples, of a group's frequency from its mean probability.
+
+    Naeini et al. (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning".
+    """
+    gaps = [(said[g].mean() - came[g].double().mean()).abs() * len(g) for g in groups]
+    return float(sum(gaps)) / len(said)
+
+
 # --- Helpers --------------------------------------------------------------------------------------
-
-
-def _rare(review: Review[Any]) -> list[int]:
-    return balance.rare_classes(review.facts.class_counts)
 
 
 def _shown(review: Review[Any]) -> list[int]:

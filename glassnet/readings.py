@@ -14,11 +14,13 @@ from glassnet.task import Metric, Outcome, Reading
 def classification(facts: Any, decision: Decision | None) -> Reading:
     """Costs first, then precision and recall where a class is rare, then the usual figures."""
     rare = balance.rare_classes(facts.class_counts)
-    own = [*_of_costs(decision), *_of_rare(rare, facts)]
+    own = [*_of_costs(decision), *_of_rare(rare)]
     names = {metric.name for metric in own}
     usual = [m for m in metrics.CLASSIFICATION if m.name not in names]
     notes = [*_about_rare(rare, facts), *_about_decision(decision)]
-    return Reading((*own, *usual), tuple(notes))
+    first = ["costs"] if decision is not None and decision.reason == "costs" else []
+    first += ["precision_recall", "precision_levels"] if rare else []
+    return Reading((*own, *usual), tuple(notes), tuple(first))
 
 
 def _of_costs(decision: Decision | None) -> list[Metric]:
@@ -37,7 +39,7 @@ def _of_costs(decision: Decision | None) -> list[Metric]:
     ]
 
 
-def _of_rare(rare: list[int], facts: Any) -> list[Metric]:
+def _of_rare(rare: list[int]) -> list[Metric]:
     """Of the rare class, or the mean over the rare classes."""
     if not rare:
         return []
@@ -56,13 +58,14 @@ def _about_rare(rare: list[int], facts: Any) -> list[str]:
         f"{facts.classes[c]!r} ({facts.class_counts[c] / total:.2%} of the training examples)"
         for c in rare[:5]
     )
+    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+    one = len(rare) == 1
     common = facts.classes[facts.class_counts.index(most)]
-    many = f" and {len(rare) - 5} more classes" if len(rare) > 5 else ""
-    verb = "is" if len(rare) == 1 else "are"
     return [
-        f"{names}{many} {verb} rare, so read precision and recall first: average_precision, "
-        f"rare_precision and rare_recall are of {'it' if len(rare) == 1 else 'their mean'}. "
-        f"Always answering {common!r} would be right in {most / total:.2%}."
+        f"{'This class is' if one else 'These classes are'} rare: {names}{more}. So read precision "
+        "and recall first; average precision, rare precision and rare recall tell of "
+        f"{'it' if one else 'them, on average,'} alone. Accuracy says little: always answering "
+        f"{common!r} would be right in {most / total:.2%}."
     ]
 
 

@@ -259,6 +259,8 @@ class Reading:
     """In the order in which people should look at them."""
     notes: tuple[str, ...] = ()
     """What they must know to understand them; a sentence or two each."""
+    first: tuple[str, ...] = ()
+    """Names of the views that stand right below them, before all others."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,7 @@ class Task(Generic[R, B]):
     decide: Callable[[R, Any, Outcome | None], Decision | None] | None = None
     """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
     reading: Callable[[Any, Decision | None], Reading] | None = None
-    """Facts and decision -> which figures to show, in which order; unset: ``metrics``."""
+    """Facts and decision -> what to show, in which order; unset: ``metrics``, then ``views``."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
     """Figures for the report, in order."""
 

@@ -53,28 +53,6 @@ def per_class(review: Review[Any]) -> Table:
     )
 
 
-def calibration(review: Review[Any]) -> Lines | None:
-    """Compare how sure the network was with how often it was right."""
-    shares, predicted = review.outcome.outputs.double().softmax(1).max(1)
-    right = (predicted == review.outcome.targets).double()
-    if len(right) < 100:
-        return None
-    order = shares.argsort()
-    groups = order.tensor_split(10)  # of equal size: an empty bin says nothing
-    x = [float(shares[g].mean()) for g in groups]
-    y = [float(right[g].mean()) for g in groups]
-    return Lines(
-        "Calibration",
-        [Series("tenths of the examples, by certainty", x, y)],
-        x_label="how sure the network was",
-        y_label="how often it was right",
-        mode="points",
-        diagonal=True,
-        note="On the diagonal, certainty can be taken at its word; below it, the network is too "
-        "sure of itself.",
-    )
-
-
 def columns(review: Review[Any]) -> Table:
     """Say how each column of a table was understood."""
     rows: list[list[Cell]] = [

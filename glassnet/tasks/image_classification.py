@@ -170,14 +170,13 @@ TASK = Task(
     decide=decisions.decide,
     reading=readings.classification,
     views={
-        "rare": curves.if_rare(curves.precision_recall),
-        "rare_levels": curves.if_rare(curves.precision_levels),
         "costs": curves.costs,
         "confusion": views.confusion,
         "classes": views.per_class,
         "mistakes": views.mistaken_images,
-        "calibration": views.calibration,
-        "precision_recall": curves.unless_rare(curves.precision_recall),
+        "calibration": curves.calibration,
+        "precision_recall": curves.precision_recall,
+        "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
 )
