@@ -142,7 +142,7 @@ def refuse_contradictions(recipe: Any) -> Any:
 
 def _joined(value: Any, form: str) -> Any:
     """A mapping; a flag's ``a: 1, b: 2`` arrives as a list of mappings, or not read at all."""
-    if isinstance(value, str):
+    if isinstance(value, str) and ":" in value:
         with suppress(yaml.YAMLError):
             value = yaml.safe_load(f"{{{value}}}")
     parts = value if isinstance(value, list | tuple) else [value]

@@ -53,7 +53,7 @@ def precision_recall(review: Review[Any]) -> Lines | None:
 
 
 def precision_levels(review: Review[Any]) -> Table | None:
-    """For each precision that may be asked of a rare class: how much is found by which threshold."""
+    """For each precision that may be asked of a rare class: how much is found, from where on."""
     rows: list[list[Cell]] = []
     for number in balance.rare_classes(review.facts.class_counts)[:NUM_CLASSES]:
         truth, shares = _one_against_rest(review, number)
@@ -64,7 +64,8 @@ def precision_levels(review: Review[Any]) -> Table | None:
             good = precision >= level
             best = int(torch.where(good, recall, -1.0).argmax())
             found = [precision, recall, thresholds] if good.any() else []
-            cells = [float(column[best]) for column in found] or [None, None, None]
+            cells: list[Cell] = [float(column[best]) for column in found]
+            cells = cells or [None, None, None]
             rows.append([review.facts.classes[number], f"{level:.0%}", *cells])
     columns = ["class", "precision of at least", "precision", "recall", "from this probability on"]
     note = "Empty: no threshold reaches it. Each line is the best of many, so it flatters a little."

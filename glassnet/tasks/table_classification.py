@@ -71,9 +71,7 @@ def source(recipe: TableClassification) -> tables.TableSource:
 
 def network(recipe: TableClassification, facts: TableFacts) -> nn.Module:
     """The chosen network, with one output for each class."""
-    chosen = build_network(
-        recipe.network, (len(facts.slots),), len(facts.classes), facts.slots
-    )
+    chosen = build_network(recipe.network, (len(facts.slots),), len(facts.classes), facts.slots)
     return tilt.levelled(chosen, recipe, facts)
 
 
