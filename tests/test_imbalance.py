@@ -300,7 +300,9 @@ def test_the_command_line_decides_too(cli: Any, run: Path) -> None:
 
 def test_precision_and_recall_come_first_where_a_class_is_rare(rare: Path, tmp_path: Path) -> None:
     found = glassnet.train(rare, target="target", runs=tmp_path, **QUICK)
-    first = [name for name in found.metrics if name != "rare_precision"]  # nothing, if never answered
+    first = [
+        name for name in found.metrics if name != "rare_precision"
+    ]  # nothing, if never answered
     assert first[:3] == ["average_precision", "rare_recall", "accuracy"]
     assert "always answering 'good' would be right in 92." in found.notes[0]
     assert titles(found)[:2] == ["Precision and recall", "Recall at a precision"]
