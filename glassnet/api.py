@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, report
-from glassnet.recipe import to_yaml
+from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task
 from glassnet.trained import Trained
@@ -72,6 +72,16 @@ class TrainedRun:
         return {name: Estimate(**values) for name, values in found.items()}
 
     @property
+    def notes(self) -> list[str]:
+        """What one must know to read the figures; empty if not evaluated."""
+        run = self._trained.run
+        return (
+            run.read_json("evaluation.json").get("notes", [])
+            if run.exists("evaluation.json")
+            else []
+        )
+
+    @property
     def openings(self) -> int:
         """How often the sealed test was opened."""
         return len(self._trained.run.rows("test-openings.jsonl"))
@@ -95,7 +105,32 @@ class TrainedRun:
 
     def predict(self, raw: Any) -> list[Prediction]:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
-        return list(self._trained.task.predict(self.network, self.facts, raw))
+        return list(self._trained.predict(raw))
+
+    def decide(self, costs: Mapping[str, Any] | None, data: str | Path | None = None) -> Evaluation:
+        """Choose answers by other costs from now on, without training again.
+
+        The threshold is chosen on the validation examples; figures and report are written anew.
+
+        Args:
+            costs: As the knob ``costs``: {true class: {answer: cost}}; None: the most probable
+                class, or what ``class_weights`` say.
+            data: Where the data set is now, if it has moved.
+
+        Raises:
+            UserError: If a class is unknown, a cost is none, or the task does not choose classes.
+        """
+        task, recipe = self._trained.task, self.recipe
+        if task.decide is None:
+            raise UserError(f"The task {recipe.task!r} has no classes to decide between.")
+        asked = {"costs": build(task.recipe, {**recipe.model_dump(), "costs": costs}).costs}
+        task.decide(recipe.model_copy(update=asked), self.facts, None)  # refuses unknown classes
+        source = self._source if data is None else None
+        source = source or self._trained.source(data)
+        self._trained.keep(None, asked)
+        evaluation, review = evaluate.measure(self._trained, "validation", source)
+        report.write(self._trained, evaluation, review)
+        return evaluation
 
 
 def train(

@@ -9,8 +9,9 @@ their common answer would stop differing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -34,6 +35,40 @@ def cross_entropy(smoothing: float = 0.0) -> Loss:
         )
 
     return loss
+
+
+def focal(gamma: float) -> Loss:
+    """Cross-entropy times (1 - p)^gamma: examples that are easy already count little.
+
+    Lin et al. (2017), "Focal Loss for Dense Object Detection", eq. 4. The alpha of their eq. 5 is a
+    class weight. What it asks for is not the probability; ``networks/_posterior.py`` undoes that.
+    """
+    plain = cross_entropy()
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        """(B, C) or (B, M, C), class numbers (B,) -> (B,) or (B, M)."""
+        surprise = plain(logits, targets)  # -log p
+        # -expm1(-x) is 1 - p without rounding; the limit keeps the slope of (1 - p)^gamma finite.
+        return (-torch.expm1(-surprise)).clamp(min=1e-12).pow(gamma) * surprise
+
+    return loss
+
+
+def by_class(loss: Loss, weights: Sequence[float]) -> Loss:
+    """Multiply the loss of each example by the weight of its class.
+
+    The weights are of mean 1 over the training examples, so that the learning rate keeps its
+    meaning. They are not divided by their sum in the batch: a batch without the rare class would
+    then count as much as one with it, and the odds would not be tilted by just these weights.
+    """
+    table = torch.tensor(weights)
+
+    def weighted(outputs: Tensor, targets: Tensor) -> Tensor:
+        """As ``loss``, targets are class numbers (B,)."""
+        each = loss(outputs, targets)
+        return each * _for_members(table.to(each.device)[targets], each)
+
+    return weighted
 
 
 def squared(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ What torch says in a line stands here in a line; the tests compare it with sciki
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,14 @@ from torch import Tensor, nn
 from glassnet.task import Metric, Outcome
 
 
+def answered(outcome: Outcome) -> Tensor:
+    """Class numbers (N,): what a decision chose, else the most probable class."""
+    return outcome.outputs.argmax(1) if outcome.answers is None else outcome.answers
+
+
 def accuracy(outcome: Outcome) -> float:
-    """Share of examples whose most probable class is the right one."""
-    return float((outcome.outputs.argmax(1) == outcome.targets).double().mean())
+    """Share of examples whose answer is the right class."""
+    return float((answered(outcome) == outcome.targets).double().mean())
 
 
 def log_loss(outcome: Outcome) -> float:
@@ -26,7 +31,7 @@ def log_loss(outcome: Outcome) -> float:
 
 def balanced_accuracy(outcome: Outcome) -> float:
     """Mean over the classes of the share of each that is found."""
-    hits = (outcome.outputs.argmax(1) == outcome.targets).double()
+    hits = (answered(outcome) == outcome.targets).double()
     present, place = outcome.targets.unique(return_inverse=True)
     found = torch.zeros(len(present), dtype=torch.float64).scatter_reduce(
         0, place, hits, "mean", include_self=False
@@ -36,11 +41,11 @@ def balanced_accuracy(outcome: Outcome) -> float:
 
 def macro_f1(outcome: Outcome) -> float:
     """Mean over the classes of the harmonic mean of precision and recall."""
-    predicted, num = outcome.outputs.argmax(1), outcome.outputs.shape[1]
+    predicted, num = answered(outcome), outcome.outputs.shape[1]
     right = torch.bincount(outcome.targets[predicted == outcome.targets], minlength=num)
-    answered = torch.bincount(predicted, minlength=num)
+    taken = torch.bincount(predicted, minlength=num)
     there = torch.bincount(outcome.targets, minlength=num)
-    sizes = (answered + there).double()
+    sizes = (taken + there).double()
     seen = sizes > 0
     return float((2 * right[seen] / sizes[seen]).mean())
 
@@ -61,6 +66,28 @@ def roc_auc(outcome: Outcome) -> float:
 def average_precision(outcome: Outcome) -> float:
     """Area under the precision-recall curve; the one to read when a class is rare."""
     return _one_against_rest(outcome, precision_recall_area)
+
+
+def average_precision_of(classes: Sequence[int], outcome: Outcome) -> float:
+    """Mean of the average precisions of some classes."""
+    shares = outcome.outputs.double().softmax(1)
+    return _mean(
+        [_area(outcome.targets == c, shares[:, c], precision_recall_area) for c in classes]
+    )
+
+
+def precision_of(classes: Sequence[int], outcome: Outcome) -> float:
+    """Of the answers of these classes, the share that is right; NaN if there are none."""
+    predicted = answered(outcome)
+    shares = [(outcome.targets[predicted == c] == c).double().mean() for c in classes]
+    return _mean([float(share) for share in shares])
+
+
+def recall_of(classes: Sequence[int], outcome: Outcome) -> float:
+    """Of the examples of these classes, the share that is answered so; mean over the classes."""
+    predicted = answered(outcome)
+    shares = [(predicted[outcome.targets == c] == c).double().mean() for c in classes]
+    return _mean([float(share) for share in shares])
 
 
 def rmse(outcome: Outcome) -> float:
@@ -105,20 +132,20 @@ REGRESSION = (
 
 def roc_area(truth: Tensor, shares: Tensor) -> float:
     """Probability that a member gets a larger share than another; ties count half."""
-    members, others = _at_each_share(truth, shares)
+    members, others = at_each_share(truth, shares)
     below = members.cumsum(0) - members / 2  # of the members, counted from the largest share
     return float((others * below).sum() / (members.sum() * others.sum()))
 
 
 def precision_recall_area(truth: Tensor, shares: Tensor) -> float:
     """Mean precision over the members, each at its own share (average precision)."""
-    members, others = _at_each_share(truth, shares)
+    members, others = at_each_share(truth, shares)
     found = members.cumsum(0)
     precision = found / (found + others.cumsum(0))
     return float((precision * members).sum() / members.sum())
 
 
-def _at_each_share(truth: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+def at_each_share(truth: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     """Numbers of members and of others at each distinct share, the largest share first."""
     distinct, place = shares.unique(return_inverse=True)
     members = torch.bincount(place[truth], minlength=len(distinct)).double()

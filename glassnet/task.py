@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from glassnet.decisions import Decision
     from glassnet.figures import Figure
     from glassnet.recipe import Recipe
 
@@ -229,9 +230,12 @@ class Outcome:
     outputs: Tensor
     """Raw outputs, first axis the example."""
     targets: Tensor
+    answers: Tensor | None = None
+    """What a run answers, where a decision chose it; None: it follows from the outputs alone."""
 
     def __getitem__(self, index: Any) -> Outcome:
-        return Outcome(self.outputs[index], self.targets[index])
+        answers = None if self.answers is None else self.answers[index]
+        return Outcome(self.outputs[index], self.targets[index], answers)
 
 
 @dataclass(frozen=True)
@@ -246,6 +250,18 @@ class Metric:
     """True if it is left out at the end of each epoch, and computed by ``evaluate`` only."""
     proportion: bool = False
     """True for a share of examples: its interval is Wilson's, else a bootstrap's."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the figures of a run are to be read, which depends on its data."""
+
+    metrics: tuple[Metric, ...]
+    """In the order in which people should look at them."""
+    notes: tuple[str, ...] = ()
+    """What they must know to understand them; a sentence or two each."""
+    first: tuple[str, ...] = ()
+    """Names of the views that stand right below them, before all others."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +282,8 @@ class Review(Generic[B]):
     facts: Any
     name: Callable[[int], str]
     """position in ``examples`` -> how a person finds that example."""
+    decision: Decision | None = None
+    """How the answers were chosen; None: they follow from the outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,8 +310,12 @@ class Task(Generic[R, B]):
     chosen_by: tuple[str, ...] = ()
     """The metrics that choose the best weights, the next one where one is equal; unset: the first
     two of ``metrics``."""
-    predict: Callable[[nn.Module, Any, Any], Sequence[Prediction]]
-    """Network, facts and any raw input -> answers."""
+    predict: Callable[..., Sequence[Prediction]]
+    """Network, facts and any raw input -> answers; a fourth argument is the decision, if any."""
+    decide: Callable[[R, Any, Outcome | None], Decision | None] | None = None
+    """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
+    reading: Callable[[Any, Decision | None], Reading] | None = None
+    """Facts and decision -> what to show, in which order; unset: ``metrics``, then ``views``."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
     """Figures for the report, in order."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from glassnet import device, owncode
+from glassnet.decisions import Decision
 from glassnet.errors import UserError
 from glassnet.recipe import read_yaml
 from glassnet.run import Run
-from glassnet.task import Examples, Source, Task
+from glassnet.task import Examples, Outcome, Prediction, Source, Task
+
+DECISION = "decision.json"
 
 
 class Trained:
@@ -82,6 +86,47 @@ class Trained:
     def fold(self, run: Run) -> Trained:
         """One fold of a k-fold run."""
         return Trained(run, self.task, self.trust_code)
+
+    def predict(self, raw: Any) -> Sequence[Prediction]:
+        """Answer raw inputs; the data set is not needed."""
+        decision = self.decision
+        more = () if decision is None else (decision,)
+        return self.task.predict(self.network, self.facts, raw, *more)
+
+    @property
+    def decision(self) -> Decision | None:
+        """How the answers are chosen; None: they follow from the outputs."""
+        if not self.is_decided:
+            return self.choose(None)  # by the knobs alone, until `evaluate` has seen the answers
+        found = self._decision["decision"]
+        return None if found is None else Decision.model_validate(found)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether validation examples were looked at with these weights, to decide."""
+        return bool(self._decision.get("step", -1) == self.run.info.get("step"))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The knobs by which to decide, where ``glassnet decide`` changed those of the recipe."""
+        return dict(self._decision.get("asked", {}))
+
+    @property
+    def _decision(self) -> dict[str, Any]:
+        return self.run.read_json(DECISION) if self.run.exists(DECISION) else {}
+
+    def choose(self, outcome: Outcome | None) -> Decision | None:
+        """Choose a decision as was asked, by the answers to the validation examples."""
+        if self.task.decide is None:
+            return None
+        recipe = self.recipe.model_copy(update=self.asked)
+        return self.task.decide(recipe, self.facts, outcome)
+
+    def keep(self, decision: Decision | None, asked: Mapping[str, Any]) -> None:
+        """Write down how answers are chosen with these weights, and what was asked for."""
+        values = None if decision is None else decision.model_dump()
+        step = self.run.info.get("step")
+        self.run.write_json(DECISION, {"asked": dict(asked), "step": step, "decision": values})
 
     def source(self, data: str | Path | None = None) -> Source[Any]:
         """Open the data set of the run again (from ``data`` if it has moved), and check it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from glassnet.figures import Cell, Grid, Images, Lines, Picture, Series, Table, png
-from glassnet.task import Review
+from glassnet.metrics import answered
+from glassnet.task import Outcome, Review
 
 NUM_MISTAKES = 24
 NUM_POINTS = 3000
@@ -17,7 +17,7 @@ NUM_ROWS = 20
 
 def confusion(review: Review[Any]) -> Grid:
     """Count how often each class (rows) was answered as each class (columns)."""
-    predicted, truth = review.outcome.outputs.argmax(1), review.outcome.targets
+    predicted, truth = answered(review.outcome), review.outcome.targets
     classes = review.facts.classes
     counts = torch.bincount(truth * len(classes) + predicted, minlength=len(classes) ** 2)
     return Grid(
@@ -34,14 +34,14 @@ def confusion(review: Review[Any]) -> Grid:
 
 def per_class(review: Review[Any]) -> Table:
     """Precision, recall and F1 of each class."""
-    predicted, truth = review.outcome.outputs.argmax(1), review.outcome.targets
+    predicted, truth = answered(review.outcome), review.outcome.targets
     rows: list[list[Cell]] = []
     for number, name in enumerate(review.facts.classes):
         right = int(((predicted == number) & (truth == number)).sum())
-        answered, there = int((predicted == number).sum()), int((truth == number).sum())
-        precision = right / answered if answered else None
+        taken, there = int((predicted == number).sum()), int((truth == number).sum())
+        precision = right / taken if taken else None
         recall = right / there if there else None
-        f1 = 2 * right / (answered + there) if answered + there else None
+        f1 = 2 * right / (taken + there) if taken + there else None
         rows.append([name, there, precision, recall, f1])
     columns = ["class", "examples", "precision", "recall", "F1"]
     return Table(
@@ -50,28 +50,6 @@ def per_class(review: Review[Any]) -> Table:
         rows,
         note="precision: of the examples answered so, the share that is so; recall: of the "
         "examples that are so, the share that was found; F1: their harmonic mean",
-    )
-
-
-def calibration(review: Review[Any]) -> Lines | None:
-    """Compare how sure the network was with how often it was right."""
-    shares, predicted = review.outcome.outputs.double().softmax(1).max(1)
-    right = (predicted == review.outcome.targets).double()
-    if len(right) < 100:
-        return None
-    order = shares.argsort()
-    groups = order.tensor_split(10)  # of equal size: an empty bin says nothing
-    x = [float(shares[g].mean()) for g in groups]
-    y = [float(right[g].mean()) for g in groups]
-    return Lines(
-        "Calibration",
-        [Series("tenths of the examples, by certainty", x, y)],
-        x_label="how sure the network was",
-        y_label="how often it was right",
-        mode="points",
-        diagonal=True,
-        note="On the diagonal, certainty can be taken at its word; below it, the network is too "
-        "sure of itself.",
     )
 
 
@@ -86,7 +64,7 @@ def columns(review: Review[Any]) -> Table:
 
 def mistaken_images(review: Review[Any]) -> Images | None:
     """Show the wrong answers of which the network was most certain."""
-    worst = worst_mistakes(review.outcome.outputs, review.outcome.targets)
+    worst = worst_mistakes(review.outcome)
     items = [_mistake(review, i) for i in worst[:NUM_MISTAKES]]
     if not items:
         return None
@@ -98,15 +76,16 @@ def mistaken_rows(review: Review[Any]) -> Table | None:
     """List the wrong answers of which the network was most certain."""
     outputs, targets = review.outcome.outputs, review.outcome.targets
     shares, classes = outputs.double().softmax(1), review.facts.classes
+    answers = answered(review.outcome)
     rows: list[list[Cell]] = [
         [
             review.name(i),
             classes[int(targets[i])],
-            classes[int(outputs[i].argmax())],
-            float(shares[i].max()),
+            classes[int(answers[i])],
+            float(shares[i, answers[i]]),
             float(shares[i, targets[i]]),
         ]
-        for i in worst_mistakes(outputs, targets)[:NUM_ROWS]
+        for i in worst_mistakes(review.outcome)[:NUM_ROWS]
     ]
     columns = ["row", "true class", "answer", "certainty", "given to the true class"]
     return Table("Worst mistakes", columns, rows) if rows else None
@@ -138,10 +117,13 @@ def largest_errors(review: Review[Any]) -> Table:
     return Table("Largest errors", ["row", "true", "predicted", "error"], rows)
 
 
-def worst_mistakes(outputs: Tensor, targets: Tensor) -> list[int]:
+def worst_mistakes(outcome: Outcome) -> list[int]:
     """Positions of the wrong answers, the most certain one first."""
-    shares = outputs.double().softmax(1)
-    predicted = shares.argmax(1)
+    shares, predicted, targets = (
+        outcome.outputs.double().softmax(1),
+        answered(outcome),
+        outcome.targets,
+    )
     wrong = (predicted != targets).nonzero().flatten()
     surprise = shares[wrong, predicted[wrong]] - shares[wrong, targets[wrong]]
     return list(wrong[surprise.argsort(descending=True)].tolist())
@@ -152,7 +134,8 @@ def _mistake(review: Review[Any], position: int) -> Picture:
     where = review.examples.rows.device
     batch = review.examples.batch(torch.tensor([position], device=where))
     shares = outputs.double().softmax(0)
-    answer, truth = int(shares.argmax()), int(review.outcome.targets[position])
+    answer = int(answered(review.outcome)[position])
+    truth = int(review.outcome.targets[position])
     return Picture(
         png(batch.inputs[0].permute(1, 2, 0).cpu().numpy()),
         f"{classes[answer]}, not {classes[truth]}",

@@ -17,7 +17,7 @@ ROOMS = {
     # The words that everybody speaks; they know no data, no network and no task.
     "vocabulary": {
         "__init__", "errors", "version", "listing", "figures", "task", "recipe", "knobs",
-        "optimizers", "schedules", "progress",
+        "optimizers", "schedules", "progress", "balance",
     },
     # What a training is written with and into.
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
@@ -25,7 +25,7 @@ ROOMS = {
     # What tasks are put together from.
     "stock": {
         "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
-        "cost",
+        "cost", "decisions", "tilt", "curves", "readings",
     },
     "data": {"data"},
     "tasks": {"tasks"},

@@ -46,7 +46,12 @@ def evaluation(found: Any, openings: int) -> str:
     times = "once" if openings == 1 else f"{openings} times"
     note = f"\nThe sealed test has now been opened {times}." if found.split == "test" else ""
     body = estimates(found.metrics, found.split)
-    return f"{body}\non {found.examples:,} {found.split} examples{note}"
+    return f"{body}\non {found.examples:,} {found.split} examples{note}{remarks(found.notes)}"
+
+
+def remarks(notes: Sequence[str]) -> str:
+    """Notes below a table, each a paragraph."""
+    return "".join(f"\n{fill(text, 96)}" for text in notes)
 
 
 def cost(estimate: Any) -> str:

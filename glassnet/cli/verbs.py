@@ -60,7 +60,7 @@ def resume(options: Options) -> int:
 
 
 def _trained(options: Options, run: Any) -> int:
-    from glassnet.cli.text import estimates
+    from glassnet.cli.text import estimates, remarks
 
     status = run.status
     metrics = {name: vars(estimate) for name, estimate in run.metrics.items()}
@@ -69,7 +69,7 @@ def _trained(options: Options, run: Any) -> int:
         say(options, answer, f"Stopped; `glassnet resume {run.path}` continues exactly here.")
         return 130
     report = run.path / "report.html"
-    text = f"{estimates(run.metrics)}\n\nrun     {run.path}\nreport  {report}"
+    text = f"{estimates(run.metrics)}{remarks(run.notes)}\n\nrun     {run.path}\nreport  {report}"
     return say(options, answer, text)
 
 
@@ -110,6 +110,18 @@ def evaluate(options: Options) -> int:
 
     run = api.load(options.run, options.trust_code)
     found = run.evaluate(test=options.test, data=options.data)
+    return say(options, found.to_json(), evaluation(found, run.openings))
+
+
+def decide(options: Options) -> int:
+    """Choose answers by other costs."""
+    from glassnet import api
+    from glassnet.cli.text import evaluation
+    from glassnet.recipe import parse_value
+
+    run = api.load(options.run, options.trust_code)
+    costs = None if options.costs == "none" else parse_value(options.costs)
+    found = run.decide(costs, data=options.data)
     return say(options, found.to_json(), evaluation(found, run.openings))
 
 
@@ -294,6 +306,24 @@ VERBS = (
             (
                 ("--test",),
                 {"action": "store_true", "help": "open the sealed test split (it is counted)"},
+            ),
+            MOVED,
+            TRUST,
+        ),
+    ),
+    Verb(
+        "decide",
+        "Choose a run's answers by what mistakes cost, without training again.",
+        decide,
+        (
+            RUN,
+            (
+                ("--costs",),
+                {
+                    "required": True,
+                    "help": "'bad: {good: 50}, good: {bad: 1}': true class, answer, cost; "
+                    "none: by the most probable class",
+                },
             ),
             MOVED,
             TRUST,

@@ -59,6 +59,8 @@ class ImageFacts(Facts):
     """Per channel, of pixels / 255."""
     std: list[float]
     classes: list[str]
+    class_counts: list[int] = []
+    """Training examples of each class."""
     whites: dict[str, float] = {}
     """For arrays that are not uint8: the value of white by kind of number, 'f' or 'i'."""
 
@@ -178,10 +180,12 @@ class ImageSource:
         whites = layouts.whites(self.layout.store, rows.numpy())
         decoded = self._read(numbers, geometry, whites)
         self._refuse_empty_classes(numbers)
-        mean, std = _mean_and_std(decoded.take(numbers)[1])
+        kept, pixels = decoded.take(numbers)
+        mean, std = _mean_and_std(pixels)
+        counts = np.bincount(self.layout.labels[kept.numpy()], minlength=len(self.classes))
         return ImageFacts(
             channels=geometry.channels, height=geometry.height, width=geometry.width,
-            mean=mean, std=std, classes=self.classes, whites=whites,
+            mean=mean, std=std, classes=self.classes, class_counts=counts.tolist(), whites=whites,
         )  # fmt: skip
 
     def examples(self, rows: Tensor, facts: ImageFacts, /) -> TensorExamples:

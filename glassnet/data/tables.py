@@ -52,6 +52,8 @@ class TableFacts(Facts):
     target: Target
     order: list[str] = []
     """All columns with the target, for files without a header."""
+    class_counts: list[int] = []
+    """Training rows of each class; empty for a target of numbers."""
 
     @property
     def slots(self) -> list[Slot]:
@@ -187,7 +189,8 @@ class TableSource:
                 f"{self.target.name!r} ({reasons}). Add columns that tell the rows apart."
             )
         target = self._learn_target(rows)
-        return TableFacts(columns=learned, target=target, order=frame.columns)
+        counts = [int((self._answers[rows.numpy()] == c).sum()) for c in range(len(target.classes))]
+        return TableFacts(columns=learned, target=target, order=frame.columns, class_counts=counts)
 
     def examples(self, rows: Tensor, facts: TableFacts, /) -> TensorExamples:
         """Encode these rows; ``rows`` becomes part of the examples and is not copied."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from glassnet.decisions import Decision
 from glassnet.errors import UserError
-from glassnet.task import Examples, Metric, Outcome, Review, Source
+from glassnet.task import Examples, Metric, Outcome, Reading, Review, Source
 from glassnet.trained import Trained
 from glassnet.version import __version__
 
@@ -46,6 +47,8 @@ class Evaluation:
     split: Part
     examples: int
     metrics: dict[str, Estimate]
+    notes: Sequence[str] = ()
+    """What one must know to read the figures."""
 
     def to_json(self) -> dict[str, Any]:
         """As ``glassnet evaluate --json`` prints it."""
@@ -60,11 +63,38 @@ def measure(
     if part == "test":
         record_opening(trained)
     review = look(trained, part, source)
-    metrics = estimates(trained.task.metrics, review.outcome)
-    evaluation = Evaluation(trained.run.path, part, len(review.outcome.targets), metrics)
+    if part == "validation":
+        decide(trained, review)
+    elif not trained.is_decided:
+        decide(trained, look(trained, "validation", source))
+    review = decided(review, trained.decision)
+    read = reading(trained)
+    figures = estimates(read.metrics, review.outcome)
+    num = len(review.outcome.targets)
+    evaluation = Evaluation(trained.run.path, part, num, figures, read.notes)
     name = "test.json" if part == "test" else "evaluation.json"
     trained.run.write_json(name, evaluation.to_json())
     return evaluation, review
+
+
+def decide(trained: Trained, review: Review[Any]) -> None:
+    """Choose by the validation examples how the run answers, and keep it in the run folder."""
+    if trained.task.decide is not None:
+        trained.keep(trained.choose(review.outcome), trained.asked)
+
+
+def decided(review: Review[Any], decision: Decision | None) -> Review[Any]:
+    """The same examples with the answers that a decision gives them."""
+    if decision is None:
+        return review
+    return replace(review, outcome=decision.apply(review.outcome), decision=decision)
+
+
+def reading(trained: Trained) -> Reading:
+    """Which figures to show for this run, and how to read them."""
+    if trained.task.reading is None:
+        return Reading(trained.task.metrics)
+    return trained.task.reading(trained.facts, trained.decision)
 
 
 def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
-from glassnet.evaluate import Estimate, Evaluation, layers
+from glassnet.evaluate import Estimate, Evaluation, layers, reading
 from glassnet.figures import (
     Cell,
     Code,
@@ -36,7 +36,7 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
     info = trained.run.info
     subtitle = f"{info['task']} on {trained.recipe.data}, {info['created'][:16].replace('T', ' ')}"
     sections = [
-        _headline(trained, evaluation),
+        _headline(trained, evaluation, review),
         _test(trained),
         _curves(trained),
         layers.section(trained.run.folds() or [trained.run]),
@@ -49,7 +49,7 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
     return Document(trained.run.path.name, subtitle, [s for s in sections if s is not None])
 
 
-def _headline(trained: Trained, evaluation: Evaluation) -> Section:
+def _headline(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> Section:
     text = (
         f"Measured on the {evaluation.examples:,} validation examples, which chose the best "
         "weights and so flatter a little. Of 95 % intervals made like these, 95 in 100 hold the "
@@ -65,7 +65,11 @@ def _headline(trained: Trained, evaluation: Evaluation) -> Section:
             " Validation rows were redrawn at each epoch, so training saw all of them: these "
             "figures flatter a lot; trust the sealed test."
         )
-    return Section("How good it is", text, [_estimates(evaluation.metrics)])
+    text = "\n\n".join([*evaluation.notes, text])
+    views = trained.task.views
+    drawn = [views[name](review) for name in reading(trained).first]
+    blocks = [_estimates(evaluation.metrics), *(figure for figure in drawn if figure)]
+    return Section("How good it is", text, blocks)
 
 
 def _estimates(metrics: dict[str, Estimate]) -> Facts:
@@ -95,6 +99,7 @@ def _test(trained: Trained) -> Section:
     text = f"Opened {count} ({times}); {last.examples:,} examples that no training code received."
     if len(openings) > 1:
         text += " Each look that leads to a change of the training makes the next figure flatter."
+    text = "\n\n".join([*last.notes, text])
     return Section("The sealed test", text, [_estimates(metrics)])
 
 
@@ -175,7 +180,8 @@ def _validation_curve(runs: list[Any], name: str, better: str) -> Lines:
 
 
 def _views(trained: Trained, review: Review[Any]) -> Section:
-    drawn = [view(review) for view in trained.task.views.values()]
+    first = reading(trained).first  # shown with the figures of quality
+    drawn = [view(review) for name, view in trained.task.views.items() if name not in first]
     return Section("Where it is right and wrong", "", [figure for figure in drawn if figure])
 
 

@@ -9,16 +9,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from glassnet import learners, losses, metrics, mixing, views
+from glassnet import (
+    balance,
+    curves,
+    decisions,
+    learners,
+    losses,
+    metrics,
+    mixing,
+    readings,
+    tilt,
+    views,
+)
+from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import augment, images, sources
 from glassnet.data.images import ImageFacts
+from glassnet.decisions import Decision
 from glassnet.knobs import Knobs
 from glassnet.learners import between
+from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize
 from glassnet.optimizers import Muon
@@ -61,6 +75,22 @@ class ImageClassification(Recipe):
     )
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy",
+        description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
+        "examples that are easy already little; try it if a rare class is drowned by easy ones.",
+    )
+    focal_gamma: FocalGamma = 2.0
+    class_weights: ClassWeights = None
+    costs: Costs = None
+
+    _agree = model_validator(mode="after")(balance.refuse_contradictions)
+
+
+LOSSES: dict[str, Callable[[ImageClassification], Loss]] = {
+    "cross_entropy": lambda recipe: losses.cross_entropy(recipe.label_smoothing),
+    "focal": lambda recipe: losses.focal(recipe.focal_gamma),
+}
 
 
 def fits(look: Look) -> str | None:
@@ -77,14 +107,15 @@ def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
     """The chosen network, behind the layer that turns bytes into standardized floats."""
     input_shape = (facts.channels, facts.height, facts.width)
     chosen = build_network(recipe.network, input_shape, len(facts.classes))
-    return nn.Sequential(Standardize(facts.mean, facts.std), chosen)
+    whole = nn.Sequential(Standardize(facts.mean, facts.std), chosen)
+    return tilt.levelled(whole, recipe, facts)
 
 
 def learner(
     recipe: ImageClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
-    """Cross-entropy on augmented, and then mixed, batches."""
-    loss = losses.cross_entropy(recipe.label_smoothing)
+    """The chosen loss on augmented, and then mixed, batches."""
+    loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
     side = min(data.facts.height, data.facts.width)
     change = augmentation(recipe.augment, round(recipe.augment.shift * side))
     mix = mixing.mixup(recipe.mixup, mixing.blend, recipe.fit)
@@ -108,16 +139,19 @@ def augmentation(knobs: Augment, pixels: int) -> Callable[[Tensor], Tensor] | No
     return change if steps else None
 
 
-def predict(network: nn.Module, facts: ImageFacts, raw: Any) -> Sequence[Prediction]:
-    """Name the most probable classes of each image."""
+def predict(
+    network: nn.Module, facts: ImageFacts, raw: Any, decision: Decision | None = None
+) -> Sequence[Prediction]:
+    """Answer each image with a class, and tell the most probable classes."""
     names, inputs, problems = images.read_raw(raw, facts)
     where = next(network.parameters()).device
-    shares = learners.answer(network, inputs.to(where)).softmax(1).cpu()
+    outputs = learners.answer(network, inputs.to(where)).cpu()
+    chosen = decisions.answers(outputs, decision).tolist()
     answers = []
-    for name, share in zip(names, shares, strict=True):
+    for name, answer, share in zip(names, chosen, outputs.softmax(1), strict=True):
         best = share.argsort(descending=True)[:TOP].tolist()
-        probabilities = {facts.classes[c]: float(share[c]) for c in best}
-        answers.append(Prediction(name, facts.classes[best[0]], {"probabilities": probabilities}))
+        classes, shares = [facts.classes[c] for c in best], share[best].tolist()
+        answers.append(decisions.prediction(name, facts.classes[answer], classes, shares, decision))
     return [*answers, *(Prediction(p.where, None, {"error": p.what}) for p in problems)]
 
 
@@ -136,10 +170,16 @@ TASK = Task(
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
     predict=predict,
+    decide=decisions.decide,
+    reading=readings.classification,
     views={
+        "costs": curves.costs,
         "confusion": views.confusion,
         "classes": views.per_class,
         "mistakes": views.mistaken_images,
-        "calibration": views.calibration,
+        "calibration": curves.calibration,
+        "precision_recall": curves.precision_recall,
+        "precision_levels": curves.precision_levels,
+        "roc": curves.roc,
     },
 )

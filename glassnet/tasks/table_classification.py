@@ -5,15 +5,30 @@ Data: CSV, TSV or Parquet with a header or without, and the name of the column t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
-from glassnet import learners, losses, metrics, mixing, progress, views
+from glassnet import (
+    balance,
+    curves,
+    decisions,
+    learners,
+    losses,
+    metrics,
+    mixing,
+    progress,
+    readings,
+    tilt,
+    views,
+)
+from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
+from glassnet.decisions import Decision
+from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.recipe import LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Look, Prediction, Task
@@ -26,6 +41,22 @@ class TableClassification(Recipe):
     network: NetworkKnobs = NetworkKnobs(name="mlp")
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy",
+        description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
+        "examples that are easy already little; try it if a rare class is drowned by easy ones.",
+    )
+    focal_gamma: FocalGamma = 2.0
+    class_weights: ClassWeights = None
+    costs: Costs = None
+
+    _agree = model_validator(mode="after")(balance.refuse_contradictions)
+
+
+LOSSES: dict[str, Callable[[TableClassification], Loss]] = {
+    "cross_entropy": lambda recipe: losses.cross_entropy(recipe.label_smoothing),
+    "focal": lambda recipe: losses.focal(recipe.focal_gamma),
+}
 
 
 def fits(look: Look) -> str | None:
@@ -42,32 +73,33 @@ def source(recipe: TableClassification) -> tables.TableSource:
 
 def network(recipe: TableClassification, facts: TableFacts) -> nn.Module:
     """The chosen network, with one output for each class."""
-    return build_network(recipe.network, (len(facts.slots),), len(facts.classes), facts.slots)
+    chosen = build_network(recipe.network, (len(facts.slots),), len(facts.classes), facts.slots)
+    return tilt.levelled(chosen, recipe, facts)
 
 
 def learner(
     recipe: TableClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
-    """Cross-entropy."""
-    loss = losses.cross_entropy(recipe.label_smoothing)
+    """The chosen loss, with class weights if there are any."""
+    loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
     rows = mixing.blend_rows([slot.size > 0 for slot in data.facts.slots])
     mix = mixing.mixup(recipe.mixup, rows, recipe.fit)
     return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]), mix=mix)
 
 
-def predict(network: nn.Module, facts: TableFacts, raw: Any) -> Sequence[Prediction]:
-    """Name the most probable class of each row, and the probability of each class."""
+def predict(
+    network: nn.Module, facts: TableFacts, raw: Any, decision: Decision | None = None
+) -> Sequence[Prediction]:
+    """Answer each row with a class, and tell the probability of each class."""
     names, inputs, problems = tables.read_raw(raw, facts)
     progress.warn(problems)
     where = next(network.parameters()).device
-    shares = learners.answer(network, inputs.to(where)).softmax(1).cpu()
+    outputs = learners.answer(network, inputs.to(where)).cpu()
+    answers = decisions.answers(outputs, decision).tolist()
+    shares = outputs.softmax(1).tolist()
     return [
-        Prediction(
-            name,
-            facts.classes[int(share.argmax())],
-            {"probabilities": dict(zip(facts.classes, share.tolist(), strict=True))},
-        )
-        for name, share in zip(names, shares, strict=True)
+        decisions.prediction(name, facts.classes[answer], facts.classes, row, decision)
+        for name, answer, row in zip(names, answers, shares, strict=True)
     ]
 
 
@@ -82,11 +114,17 @@ TASK = Task(
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
     predict=predict,
+    decide=decisions.decide,
+    reading=readings.classification,
     views={
+        "costs": curves.costs,
         "confusion": views.confusion,
         "classes": views.per_class,
         "mistakes": views.mistaken_rows,
-        "calibration": views.calibration,
+        "calibration": curves.calibration,
+        "precision_recall": curves.precision_recall,
+        "precision_levels": curves.precision_levels,
+        "roc": curves.roc,
         "columns": views.columns,
     },
 )
