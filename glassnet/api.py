@@ -12,10 +12,10 @@ from glassnet import catalog, evaluate, loop, owncode, progress
 from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate, Evaluation, report
+from glassnet.evaluate import Estimate, Evaluation, ending, report
 from glassnet.recipe import to_yaml
 from glassnet.run import Run
-from glassnet.task import Event, Finished, Look, Prediction, Source, Task
+from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
 
 Show = Callable[[Iterator[Event]], Iterator[Event]]
@@ -70,6 +70,11 @@ class TrainedRun:
             return {}
         found = run.read_json("evaluation.json")["metrics"]
         return {name: Estimate(**values) for name, values in found.items()}
+
+    @property
+    def findings(self) -> list[str]:
+        """What was noteworthy when training ended, such as that no line can separate the data."""
+        return list(self._trained.run.info.get("findings", []))
 
     @property
     def openings(self) -> int:
@@ -191,7 +196,8 @@ def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> Tr
     """Train to the end, then measure and report."""
     run = trained.run
     try:
-        for event in watch(loop.train(trained.task, recipe, run, source)):
+        events = loop.train(trained.task, recipe, run, source)
+        for event in watch(_with_findings(events, trained, source)):
             if isinstance(event, Finished) and run.info["status"] == "finished":
                 evaluation, review = evaluate.measure(trained, "validation", source)
                 report.write(trained, evaluation, review)
@@ -200,6 +206,16 @@ def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> Tr
             run.update_info(status="failed")
         raise
     return TrainedRun(trained, source)
+
+
+def _with_findings(
+    events: Iterator[Event], trained: Trained, source: Source[Any]
+) -> Iterator[Event]:
+    """Say what is noteworthy about a training before it says that it has ended."""
+    for event in events:
+        if isinstance(event, Finished) and trained.run.info["status"] == "finished":
+            yield from map(Warned, ending.conclude(trained, source))
+        yield event
 
 
 def _or_interrupt(run: TrainedRun) -> TrainedRun:

@@ -7,7 +7,7 @@ slowed down by the wish to see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from glassnet.eventfile import EventFile
@@ -25,8 +25,11 @@ LEAST_STEPS = 50
 class Journal:
     """Collects the values of each step, and turns them into rows of ``metrics.jsonl``."""
 
-    def __init__(self, run: Run, steps_per_epoch: int) -> None:
-        self.run = run
+    def __init__(
+        self, run: Run, steps_per_epoch: int, line: Callable[[], list[float]] | None = None
+    ) -> None:
+        """``line`` reads where the line of a linear network is (``linear.line``), to see it move."""
+        self.run, self.line = run, line
         self.every = max(LEAST_STEPS, math.ceil(steps_per_epoch / ROWS_PER_EPOCH))
         self.rows: list[dict[str, Any]] = []
         self.steps: list[Mapping[str, Tensor | float]] = []
@@ -38,6 +41,8 @@ class Journal:
         """Remember the values of one step."""
         self.step, self.epoch = step, epoch
         self.steps.append(values)
+        if self.line is not None and step.bit_count() == 1:  # at steps 1, 2, 4, 8, …
+            self.rows.append({"step": step, "epoch": epoch, "line": self.line()})
 
     def is_due(self) -> bool:
         """Whether enough steps have come together for a row."""
@@ -60,9 +65,10 @@ class Journal:
         """Make a row of the validation scores; return the epoch's mean training loss."""
         loss = self.epoch_sum / max(1, self.epoch_steps)
         self.epoch_sum, self.epoch_steps = 0.0, 0
-        self.rows.append(
-            {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
-        )
+        row = {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
+        if self.line is not None:
+            row["line"] = self.line()
+        self.rows.append(row)
         return loss
 
     def flush(self) -> None:

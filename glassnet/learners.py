@@ -36,9 +36,12 @@ class Supervised:
         num_examples: int,
         *,
         augment: Callable[[Tensor], Tensor] | None = None,
+        counts: Mapping[str, Loss] | None = None,
     ) -> None:
+        """``counts`` are further curves: outputs and targets -> one value for each example."""
         assert fit.lr is not None, "fit.lr is filled before a learner is made"
         self.network, self.loss, self.fit, self.augment = network, loss, fit, augment
+        self.counts = dict(counts or {})
         self.peak_lr = fit.lr
         self.steps_per_epoch = fit.steps_per_epoch(num_examples)
         self.num_steps = fit.num_steps(num_examples)
@@ -63,9 +66,11 @@ class Supervised:
         if self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs))
         losses: list[Tensor] = []
+        counted = dict.fromkeys(self.counts, 0.0)
         for piece, share in self.pieces.cut(batch):
             with self.arithmetic():
-                each = self.loss(self.network(piece.inputs), piece.targets)
+                outputs = self.network(piece.inputs)
+                each = self.loss(outputs, piece.targets)
             loss = weighted_mean(each, piece.weights)
             if share != 1:
                 loss = loss * share
@@ -74,8 +79,11 @@ class Supervised:
                 raise Diverged(culprit(self.network, piece.inputs))
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             losses.append(loss.detach())
+            for name, count in self.counts.items():
+                counted[name] += count(outputs.detach(), piece.targets).mean() * share
         self._step()
-        return {"loss": losses[0] if len(losses) == 1 else torch.stack(losses).sum(), "lr": lr}
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return {"loss": loss, "lr": lr, **counted}
 
     def _step(self) -> None:
         if self.scaler is not None:

@@ -20,10 +20,13 @@ ROOMS = {
         "optimizers", "schedules", "progress",
     },
     # What a training is written with and into.
-    "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
+    "ground": {"run", "owncode", "device", "journal", "eventfile", "splits", "linear"},
     "networks": {"networks"},
     # What tasks are put together from.
-    "stock": {"learners", "losses", "metrics", "views", "network", "cost"},
+    "stock": {
+        "learners", "losses", "metrics", "views", "network", "cost", "findings", "separable",
+        "plane",
+    },
     "data": {"data"},
     "tasks": {"tasks"},
     "catalog": {"catalog"},

@@ -65,6 +65,7 @@ def _trained(options: Options, run: Any) -> int:
     status = run.status
     metrics = {name: vars(estimate) for name, estimate in run.metrics.items()}
     answer = {"run": str(run.path), "status": status, "metrics": metrics}
+    answer["findings"] = run.findings
     if status != "finished":
         say(options, answer, f"Stopped; `glassnet resume {run.path}` continues exactly here.")
         return 130

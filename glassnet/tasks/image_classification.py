@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, losses, metrics, views
+from glassnet import findings, learners, losses, metrics, views
 from glassnet.data import augment, images, sources
 from glassnet.data.images import ImageFacts
 from glassnet.knobs import Knobs
@@ -133,6 +133,7 @@ TASK = Task(
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
+    findings=(findings.separability,),
     predict=predict,
     views={
         "confusion": views.confusion,
