@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, owncode, progress
+from glassnet import catalog, evaluate, loop, owncode, progress, showcase
 from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
+from glassnet.figures import Document
 from glassnet.recipe import to_yaml
 from glassnet.run import Run
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
@@ -155,6 +156,11 @@ def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
 def inspect(data: str | Path, target: str | None = None) -> Look:
     """Say what is in a data set, what is wrong with it, and which tasks fit (``details``)."""
     return sources.look(str(data), target=target)
+
+
+def activations() -> Document:
+    """Every activation with its derivative, and when to take which; draws itself in a notebook."""
+    return showcase.document(showcase.activations())
 
 
 def start(

@@ -41,9 +41,9 @@ def identical_units(ended: Ended[Any]) -> str | None:
         return None
     return (
         f"{' and '.join(found)} are still identical after {ended.step:,} steps (largest difference "
-        f"between their weights: {largest:g}): they began equal, so each step changed them equally, "
-        "and such a layer can do no more than one unit. First weights must differ: choose another "
-        "--network.initialization, such as auto"
+        f"between their weights: {largest:.1g}): they began equal, so that every step changed them "
+        "equally, and such a layer can do no more than one unit. First weights must differ: "
+        "--network.initialization auto"
     )
 
 

@@ -28,7 +28,7 @@ class Journal:
     def __init__(
         self, run: Run, steps_per_epoch: int, line: Callable[[], list[float]] | None = None
     ) -> None:
-        """``line`` reads where the line of a linear network is (``linear.line``), to see it move."""
+        """``line`` reads where the line of a linear network is (``linear.line``)."""
         self.run, self.line = run, line
         self.every = max(LEAST_STEPS, math.ceil(steps_per_epoch / ROWS_PER_EPOCH))
         self.rows: list[dict[str, Any]] = []

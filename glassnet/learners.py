@@ -66,7 +66,7 @@ class Supervised:
         if self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs))
         losses: list[Tensor] = []
-        counted = dict.fromkeys(self.counts, 0.0)
+        counted: dict[str, Tensor | float] = dict.fromkeys(self.counts, 0.0)
         for piece, share in self.pieces.cut(batch):
             with self.arithmetic():
                 outputs = self.network(piece.inputs)

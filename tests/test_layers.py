@@ -32,7 +32,7 @@ ROOMS = {
     "catalog": {"catalog"},
     "loop": {"loop"},
     "after": {"trained", "evaluate"},
-    "tools": {"dryrun", "rangetest", "goals", "checkup", "show"},
+    "tools": {"dryrun", "rangetest", "goals", "checkup", "show", "showcase"},
     "api": {"api"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip
@@ -48,7 +48,8 @@ MAY_IMPORT = {
     "loop": {"vocabulary", "ground"},
     "after": {"vocabulary", "ground", "stock", "after"},
     "tools": {
-        "vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "api", "tools",
+        "vocabulary", "ground", "stock", "networks", "data", "catalog", "loop", "after", "api",
+        "tools",
     },
     "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools"},
     "cli": {

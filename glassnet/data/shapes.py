@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 NUM_POINTS = 500
 TURNS = 1.5
 Floats = NDArray[np.float64]
+Classes = NDArray[np.int_]
+"""0 or 1 for each point."""
 
 
 def as_csv(name: str) -> str:
@@ -31,21 +33,21 @@ def as_csv(name: str) -> str:
     return "\n".join(["x1,x2,class", *lines]) + "\n"
 
 
-def blobs(draw: np.random.Generator) -> tuple[Floats, Floats]:
+def blobs(draw: np.random.Generator) -> tuple[Floats, Classes]:
     """Two round clouds (N, 2), cut off where they would meet, and which one each point is of."""
     second = np.arange(NUM_POINTS) % 2
     centres = np.where(second[:, None], [1.5, 1.0], [-1.5, -1.0])
     return centres + _disc(draw, 1.6), second
 
 
-def xor(draw: np.random.Generator) -> tuple[Floats, Floats]:
+def xor(draw: np.random.Generator) -> tuple[Floats, Classes]:
     """Clouds around (-1, -1), (1, 1) and around (-1, 1), (1, -1)."""
     number = np.arange(NUM_POINTS) % 4
     corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
     return corners[number] + draw.normal(0, 0.2, (NUM_POINTS, 2)), number % 2
 
 
-def circles(draw: np.random.Generator) -> tuple[Floats, Floats]:
+def circles(draw: np.random.Generator) -> tuple[Floats, Classes]:
     """Radius 1 around radius 0.5."""
     inner = np.arange(NUM_POINTS) % 2
     radius, angle = 1 - inner / 2, draw.uniform(0, 2 * np.pi, NUM_POINTS)
@@ -53,7 +55,7 @@ def circles(draw: np.random.Generator) -> tuple[Floats, Floats]:
     return points + draw.normal(0, 0.07, (NUM_POINTS, 2)), inner
 
 
-def spirals(draw: np.random.Generator) -> tuple[Floats, Floats]:
+def spirals(draw: np.random.Generator) -> tuple[Floats, Classes]:
     """Two arms from the centre outwards, half a turn apart."""
     second = np.arange(NUM_POINTS) % 2
     way = np.sqrt(draw.uniform(0.02, 1, NUM_POINTS))  # even along the arm

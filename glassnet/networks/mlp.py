@@ -20,8 +20,8 @@ convolutional network is better there. With `hidden: []` it is a perceptron. Wha
   some cost; leaky_relu or elu if relu units die; tanh in small networks; sigmoid hidden layers
   to follow older texts only. `glassnet activations` draws each one with its derivative.
 - initialization: auto. he keeps the size of signals with relu and its kin (He et al. 2015), xavier
-  with tanh and sigmoid (Glorot and Bengio 2010), orthogonal in very deep networks (Saxe, McClelland,
-  Ganguli 2014). normal (x 0.01) lets the signal fade from about four layers on. zeros is there to
+  with tanh and sigmoid (Glorot and Bengio 2010), orthogonal in very deep networks (Saxe et al.
+  2014). normal (x 0.01) lets the signal fade from about four layers on. zeros is there to
   be seen failing: all units of a layer then stay the same one, and the run says so.
 - normalization: batch (Ioffe and Szegedy 2015) if a deep network trains slowly and batches have
   32 rows or more; layer (Ba, Kiros, Hinton 2016) for smaller ones. Two hidden layers need none.

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from torch import nn
 
-from glassnet import findings, learners, losses, metrics, progress, views
+from glassnet import findings, learners, losses, metrics, plane, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.losses import Loss
@@ -118,6 +118,8 @@ TASK = Task(
     findings=(findings.separability,),
     predict=predict,
     views={
+        "regions": plane.regions,
+        "moving_line": plane.moving_line,
         "confusion": views.confusion,
         "classes": views.per_class,
         "mistakes": views.mistaken_rows,
