@@ -23,6 +23,8 @@ from glassnet.task import Batch, Ended
 MAX_ROWS = 4000
 """Rows of a linear program about separability; all wrongly answered ones come first."""
 ROWS_NAMED = 4
+ROUNDING = 1e-5
+"""Relative difference between units that rounding makes: not all are summed up in one order."""
 
 
 def identical_units(ended: Ended[Any]) -> str | None:
@@ -34,14 +36,15 @@ def identical_units(ended: Ended[Any]) -> str | None:
         if layer.bias is not None:
             weights_UD = torch.cat([weights_UD, layer.bias.detach()[:, None]], dim=1)
         difference = float((weights_UD - weights_UD[0]).abs().max())
-        if len(weights_UD) > 1 and difference <= 1e-6 * float(weights_UD.abs().max()):
+        if len(weights_UD) > 1 and difference <= ROUNDING * float(weights_UD.abs().max()):
             found.append(f"all {len(weights_UD)} units of {name}")
             largest = max(largest, difference)
     if not found:
         return None
+    rounding = ", by rounding" if largest else ""
     return (
         f"{' and '.join(found)} are still identical after {ended.step:,} steps (largest difference "
-        f"between their weights: {largest:.1g}): they began equal, so that every step changed them "
+        f"between their weights: {largest:.1g}{rounding}): they began equal, so that every step changed them "
         "equally, and such a layer can do no more than one unit. First weights must differ: "
         "--network.initialization auto"
     )

@@ -72,8 +72,7 @@ def moving_line(review: Review[Batch]) -> Lines | None:
 
 def _points(review: Review[Batch]) -> Tensor | None:
     """The inputs of the examples (N, 2), if they are two numbers and nothing else."""
-    used = [column for column in review.facts.columns if column.kind != "ignored"]
-    if [(c.kind, c.missing) for c in used] != [("number", False)] * 2:
+    if [slot.size for slot in review.facts.slots] != [0, 0]:  # categories have a size
         return None
     if len(review.facts.classes) > MAX_CLASSES or len(review.examples) == 0:
         return None
@@ -102,7 +101,7 @@ def _figure(
         Series(name, *points[truth == number].T.tolist())
         for number, name in enumerate(review.facts.classes)
     ]
-    first, second = (c.name for c in review.facts.columns if c.kind != "ignored")
+    first, second = (slot.name for slot in review.facts.slots)
     return Lines(
         title,
         [*clouds, *lines],

@@ -81,5 +81,5 @@ def document(shown: list[Activation]) -> Document:
     ]
     rows: list[list[Cell]] = [[one.name, one.use, max(one.derivative), one.source] for one in shown]
     columns = ["activation", "when", "largest derivative", "source"]
-    table = Table("When to take which", columns, rows)
-    return Document("Activations", "", [Section("", text, [*figures, table])])
+    table = Section("When to take which", "", [Table("", columns, rows)])
+    return Document("Activations", "", [Section("", text, figures), table])
