@@ -45,8 +45,8 @@ def identical_units(ended: Ended[Any]) -> str | None:
     return (
         f"{' and '.join(found)} are still identical after {ended.step:,} steps (largest difference "
         f"between their weights: {largest:.1g}{rounding}): they began equal, so that every step "
-        "changed them equally, and such a layer can do no more than one unit. First weights must differ: "
-        "--network.initialization auto"
+        "changed them equally, and such a layer can do no more than one unit. First weights must "
+        "differ: --network.initialization auto"
     )
 
 
