@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, owncode, progress
+from glassnet import catalog, evaluate, loop, owncode, progress, showcase
 from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate, Evaluation, report
+from glassnet.evaluate import Estimate, Evaluation, ending, report
+from glassnet.figures import Document
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
-from glassnet.task import Event, Finished, Look, Prediction, Source, Task
+from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
 
 Show = Callable[[Iterator[Event]], Iterator[Event]]
@@ -80,6 +81,11 @@ class TrainedRun:
             if run.exists("evaluation.json")
             else []
         )
+
+    @property
+    def findings(self) -> list[str]:
+        """What was noteworthy when training ended, such as that no line can separate the data."""
+        return list(self._trained.run.info.get("findings", []))
 
     @property
     def openings(self) -> int:
@@ -187,6 +193,11 @@ def inspect(data: str | Path, target: str | None = None) -> Look:
     return sources.look(str(data), target=target)
 
 
+def activations() -> Document:
+    """Every activation with its derivative, and when to take which; draws itself in a notebook."""
+    return showcase.document(showcase.activations())
+
+
 def start(
     task: Task[Any, Any], recipe: Any, name: str | None, runs: str | Path, watch: Show
 ) -> TrainedRun:
@@ -226,7 +237,8 @@ def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> Tr
     """Train to the end, then measure and report."""
     run = trained.run
     try:
-        for event in watch(loop.train(trained.task, recipe, run, source)):
+        events = loop.train(trained.task, recipe, run, source)
+        for event in watch(_with_findings(events, trained, source)):
             if isinstance(event, Finished) and run.info["status"] == "finished":
                 evaluation, review = evaluate.measure(trained, "validation", source)
                 report.write(trained, evaluation, review)
@@ -235,6 +247,16 @@ def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> Tr
             run.update_info(status="failed")
         raise
     return TrainedRun(trained, source)
+
+
+def _with_findings(
+    events: Iterator[Event], trained: Trained, source: Source[Any]
+) -> Iterator[Event]:
+    """Say what is noteworthy about a training before it says that it has ended."""
+    for event in events:
+        if isinstance(event, Finished) and trained.run.info["status"] == "finished":
+            yield from map(Warned, ending.conclude(trained, source))
+        yield event
 
 
 def _or_interrupt(run: TrainedRun) -> TrainedRun:

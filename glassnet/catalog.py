@@ -46,6 +46,7 @@ def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], R
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
+    values = merge(chosen.implied(values), values)
     from glassnet import network
 
     recipe = build(chosen.recipe, _with_paths(values))

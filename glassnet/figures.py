@@ -77,6 +77,7 @@ class Series(Piece):
     """One curve or cloud of points: ``y`` over ``x``, of one length.
 
     ``low`` and ``high``, of that length too, are the ends of an interval around ``y``, in its unit.
+    ``joined`` draws a curve in a figure whose mode is points.
     """
 
     name: str
@@ -86,6 +87,21 @@ class Series(Piece):
     low: Numbers | None = None
     high: Numbers | None = None
     dashed: bool = False
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Ground(Piece):
+    """Colour below points: a matrix of cells between ``x`` and ``y`` (low, high), lowest row first.
+
+    ``series`` has the number of the series whose colour a cell takes, ``strength`` how much of it,
+    from 0 to 1: the classes that a network answers in a plane, and how sure it is.
+    """
+
+    x: Numbers
+    y: Numbers
+    series: Sequence[Sequence[int]]
+    strength: Sequence[Numbers]
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,7 @@ class Lines(Piece):
     mode: Literal["lines", "points"] = "lines"
     diagonal: bool = False
     marks: Sequence[Mark] = ()
+    grounds: Sequence[Ground] = ()
     note: str = ""
 
 

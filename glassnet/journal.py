@@ -7,7 +7,7 @@ slowed down by the wish to see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from glassnet.eventfile import EventFile
@@ -25,8 +25,11 @@ LEAST_STEPS = 50
 class Journal:
     """Collects the values of each step, and turns them into rows of ``metrics.jsonl``."""
 
-    def __init__(self, run: Run, steps_per_epoch: int) -> None:
-        self.run = run
+    def __init__(
+        self, run: Run, steps_per_epoch: int, line: Callable[[], list[float]] | None = None
+    ) -> None:
+        """``line`` reads where the line of a linear network is (``linear.line``)."""
+        self.run, self.line = run, line
         self.every = max(LEAST_STEPS, math.ceil(steps_per_epoch / ROWS_PER_EPOCH))
         self.rows: list[dict[str, Any]] = []
         self.steps: list[Mapping[str, Tensor | float]] = []
@@ -40,6 +43,8 @@ class Journal:
         """Remember the values of one step."""
         self.step, self.epoch = step, epoch
         self.steps.append(values)
+        if self.line is not None and step.bit_count() == 1:  # at steps 1, 2, 4, 8, …
+            self.rows.append({"step": step, "epoch": epoch, "line": self.line()})
 
     def is_due(self) -> bool:
         """Whether enough steps have come together for a row."""
@@ -65,6 +70,8 @@ class Journal:
         self.epoch_sum, self.epoch_steps = 0.0, 0
         if scores is not None:
             row = {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
+            if self.line is not None:
+                row["line"] = self.line()
             self.rows.append(row)
         return loss
 

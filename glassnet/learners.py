@@ -40,10 +40,13 @@ class Supervised:
         *,
         augment: Callable[[Tensor], Tensor] | None = None,
         mix: Mixup | None = None,
+        counts: Mapping[str, Loss] | None = None,
     ) -> None:
+        """``counts`` are further curves: outputs and targets -> one value for each example."""
         assert fit.lr is not None, "fit.lr is filled before a learner is made"
         self.trained, self.fit, self.augment, self.mix = network, fit, augment, mix
-        self.loss = loss if mix is None else of_both(loss)
+        self.loss = loss
+        self.counts = dict(counts or {})
         self.average = None if fit.average is None else Average(network, fit.average)
         self.network = network if self.average is None else self.average.network
         self.peak_lr = fit.lr
@@ -75,10 +78,11 @@ class Supervised:
         if self.mix is not None:
             batch = self.mix(batch)
         losses: list[Tensor] = []
+        counted: dict[str, Tensor | float] = dict.fromkeys(self.counts, 0.0)
         for piece, share in self.pieces.cut(batch):
             with self.arithmetic():
                 outputs = self.trained(piece.inputs)
-                each = self.loss(outputs, piece.targets)
+                each = self._of_batch(self.loss)(outputs, piece.targets)
             loss = weighted_mean(each, piece.weights)
             if share != 1:
                 loss = loss * share
@@ -87,6 +91,10 @@ class Supervised:
                 raise Diverged(culprit(self.trained, piece.inputs))
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             losses.append(loss.detach())
+            for name, count in self.counts.items():
+                counted[name] += (
+                    self._of_batch(count)(outputs.detach(), piece.targets).mean() * share
+                )
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
         layers: dict[str, float] = {}
@@ -97,7 +105,11 @@ class Supervised:
         if self.average is not None:
             self.average.follow(step)
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        return {"loss": loss, "lr": lr, **layers}
+        return {"loss": loss, "lr": lr, **counted, **layers}
+
+    def _of_batch(self, loss: Loss) -> Loss:
+        """A mixed example has two targets."""
+        return loss if self.mix is None else of_both(loss)
 
     def _step(self) -> None:
         if self.fit.clip is not None:

@@ -21,7 +21,7 @@ from typing import Any, Generic
 import torch
 from torch import Tensor
 
-from glassnet import device
+from glassnet import device, linear
 from glassnet.errors import Diverged, UserError
 from glassnet.journal import Journal
 from glassnet.recipe import read_yaml, to_yaml
@@ -109,7 +109,7 @@ class Training(Generic[R, B]):
         self.now = Progress()
         self._measure_steps()
         self.best: dict[str, Tensor] = {}
-        self.journal = Journal(run, self.steps_per_epoch)
+        self.journal = Journal(run, self.steps_per_epoch, linear.line(self.learner.network))
         self.clock = SaveClock(self.recipe.fit.checkpoint_seconds)
         # Redrawn validation rows were trained on before: their best score is the luckiest draw.
         self.keeps_best = self.recipe.fit.keep == "best" and self.recipe.split.mode != "redrawn"

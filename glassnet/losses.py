@@ -71,6 +71,33 @@ def by_class(loss: Loss, weights: Sequence[float]) -> Loss:
     return weighted
 
 
+def perceptron(scores: Tensor, targets: Tensor) -> Tensor:
+    """By how much the best wrong class is ahead of the right one; 0 where the right one is ahead.
+
+    One gradient step on one example is the perceptron rule (Rosenblatt 1958; for several classes
+    Crammer and Singer 2003): only a mistake moves the weights, the right class's row by +lr x and
+    the row of the class that was answered by -lr x. A tie is a mistake, as in Novikoff (1962);
+    else weights that begin at zero would never move.
+
+    (B, C) or (B, M, C), class numbers (B,) -> (B,) or (B, M).
+    """
+    lead = _lead(scores, targets)
+    return torch.where(lead >= 0, lead, 0.0)
+
+
+def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
+    """1 where the perceptron rule moves the weights, else 0; same shapes as ``perceptron``."""
+    return (_lead(scores, targets) >= 0).to(scores.dtype)
+
+
+def _lead(scores: Tensor, targets: Tensor) -> Tensor:
+    """The best score of a wrong class minus that of the right class."""
+    right = _for_members(targets, scores[..., 0])[..., None]
+    others = scores.scatter(-1, right, -torch.inf)
+    # The maximum by index, not amax: of tied classes one alone takes the gradient.
+    return others.max(-1).values - scores.gather(-1, right)[..., 0]
+
+
 def squared(outputs: Tensor, targets: Tensor) -> Tensor:
     """Squared error; its best answer is the mean of what may come."""
     return (outputs - _for_members(targets, outputs)).square()

@@ -282,8 +282,30 @@ class Review(Generic[B]):
     facts: Any
     name: Callable[[int], str]
     """position in ``examples`` -> how a person finds that example."""
+    network: nn.Module
+    """In evaluation mode, with the weights that answered."""
+    history: Sequence[Mapping[str, Any]]
+    """The rows of ``metrics.jsonl``; empty for a k-fold run, which has several."""
     decision: Decision | None = None
     """How the answers were chosen; None: they follow from the outputs."""
+
+
+@dataclass(frozen=True)
+class Ended(Generic[B]):
+    """All that may be looked at when a training has ended, to say what is noteworthy about it."""
+
+    network: nn.Module
+    """With the weights of the last step."""
+    step: int
+    examples: Callable[[], Examples[B]]
+    """Encodes the training examples, at most some ten thousand: only for those who need them."""
+    num_examples: int
+    """How many training examples there are."""
+    facts: Any
+    name: Callable[[int], str]
+    """row of the source -> how a person finds it."""
+    history: Sequence[Mapping[str, Any]]
+    """The rows of ``metrics.jsonl``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +340,10 @@ class Task(Generic[R, B]):
     """Facts and decision -> what to show, in which order; unset: ``metrics``, then ``views``."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
     """Figures for the report, in order."""
+    implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
+    """Knobs as they were given -> defaults that go with them, such as the rule with its loss."""
+    findings: Sequence[Callable[[Ended[B]], str | None]] = ()
+    """What to say when a training has ended: a sentence each, or None."""
 
 
 # --- Events ---------------------------------------------------------------------------------------

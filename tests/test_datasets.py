@@ -269,7 +269,13 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "count", "classes"),
-    [("digits", 1797, 10), ("iris", 150, 3), ("wine", 178, 3), ("breast-cancer", 569, 2)],
+    [
+        ("digits", 1797, 10),
+        ("iris", 150, 3),
+        ("wine", 178, 3),
+        ("xor", 500, 2),
+        ("breast-cancer", 569, 2),
+    ],
 )
 def test_the_sets_of_scikit_learn_need_no_network(name, count, classes):
     path, entry = sources.locate(name), sources.named(name)

@@ -20,19 +20,20 @@ ROOMS = {
         "optimizers", "schedules", "progress", "balance",
     },
     # What a training is written with and into.
-    "ground": {"run", "owncode", "device", "journal", "eventfile", "splits"},
+    "ground": {"run", "owncode", "device", "journal", "eventfile", "splits", "linear"},
     "networks": {"networks"},
     # What tasks are put together from.
     "stock": {
         "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
         "cost", "decisions", "tilt", "curves", "readings",
+        "findings", "separable", "plane",
     },
     "data": {"data"},
     "tasks": {"tasks"},
     "catalog": {"catalog"},
     "loop": {"loop"},
     "after": {"trained", "evaluate"},
-    "tools": {"dryrun", "rangetest", "goals", "checkup", "show"},
+    "tools": {"dryrun", "rangetest", "goals", "checkup", "show", "showcase"},
     "api": {"api"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip
@@ -48,7 +49,8 @@ MAY_IMPORT = {
     "loop": {"vocabulary", "ground"},
     "after": {"vocabulary", "ground", "stock", "after"},
     "tools": {
-        "vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "api", "tools",
+        "vocabulary", "ground", "stock", "networks", "data", "catalog", "loop", "after", "api",
+        "tools",
     },
     "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools"},
     "cli": {

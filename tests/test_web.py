@@ -19,6 +19,7 @@ from glassnet.figures import (
     Fact,
     Facts,
     Grid,
+    Ground,
     Lines,
     Section,
     Series,
@@ -122,6 +123,19 @@ def test_empty_and_single_values_are_drawn(show: Any) -> None:
     )
     tab.locator("figure.bars svg[role=img]").last.wait_for()
     assert "NaN" not in tab.content().split("</script>")[-1]
+
+
+def test_points_lie_on_coloured_ground_and_lines_go_through_them(show: Any) -> None:
+    cloud = Series("points", [0.2, 0.8], [0.5, 0.5])
+    line = Series("line", [0, 1], [0, 1], joined=True)
+    ground = Ground([0, 1], [0, 2], [[0, 1], [1, 0]], [[0.1, 0.2], [0.3, None]])
+    tab = show(section(Lines("Plane", [cloud, line], mode="points", grounds=[ground])))
+    plot = tab.locator("figure.lines .plot svg")
+    plot.locator("image.ground").wait_for()
+    assert plot.locator("path.cloud.clear").count() == 1
+    assert plot.locator("path.curve").count() == 1
+    box = plot.locator("image.ground").bounding_box()
+    assert box["width"] == pytest.approx(box["height"], abs=1)
 
 
 @pytest.mark.parametrize("text", HOSTILE[:5])

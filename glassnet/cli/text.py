@@ -158,6 +158,16 @@ def layer_table(name: str) -> str:
     return "\n".join(errors)
 
 
+def activations(shown: Iterable[Any]) -> str:
+    """What each activation computes, how steep it gets, and when to take it."""
+    parts = []
+    for one in shown:
+        steepest = f"steepest {short(max(one.derivative))}"
+        use = fill(f"{one.use} ({one.source})", 96, initial_indent="  ", subsequent_indent="  ")
+        parts.append(f"{one.name}: a = {one.formula}; {steepest}\n{use}")
+    return "\n".join(parts)
+
+
 def checks(results: Iterable[Any]) -> str:
     """What recipes promised, and what came out."""
     rows = [

@@ -65,6 +65,7 @@ def _trained(options: Options, run: Any) -> int:
     status = run.status
     metrics = {name: vars(estimate) for name, estimate in run.metrics.items()}
     answer = {"run": str(run.path), "status": status, "metrics": metrics}
+    answer["findings"] = run.findings
     if status != "finished":
         say(options, answer, f"Stopped; `glassnet resume {run.path}` continues exactly here.")
         return 130
@@ -88,16 +89,22 @@ def lr(options: Options) -> int:
     from glassnet import catalog, figures, rangetest
 
     task, recipe = catalog.resolve(options.data, options.knobs)
-    path = Path(options.output)
-    try:
-        path.touch()  # an unwritable path is better found before the work than after it
-    except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    path = _writable(options.output)
     found = rangetest.run(task, recipe)
     path.write_text(figures.page(rangetest.document(found, recipe)), encoding="utf-8")
     answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
     text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"
     return say(options, {**answer, "plot": str(path)}, text)
+
+
+def _writable(output: str) -> Path:
+    """A path that can be written: better found out before the work than after it."""
+    path = Path(output)
+    try:
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    return path
 
 
 # --- After training -------------------------------------------------------------------------------
@@ -206,6 +213,18 @@ def recipes(options: Options) -> int:
     if options.names:
         raise UserError(f"{options.names[0]!r} is not understood; one name at a time.")
     return _entries(options, "recipes", lambda name: "", ".yaml")
+
+
+def activations(options: Options) -> int:
+    """Draw each activation with its derivative."""
+    from glassnet import figures, showcase
+    from glassnet.cli.text import activations as told
+
+    path = _writable(options.output)
+    shown = showcase.activations()
+    path.write_text(figures.page(showcase.document(shown)), encoding="utf-8")
+    answer = {"activations": [vars(one) for one in shown], "plot": str(path)}
+    return say(options, answer, f"{told(shown)}\n\nplot  {path}")
 
 
 def check(options: Options) -> int:
@@ -367,6 +386,17 @@ VERBS = (
             ("networks", "List networks, or show one with its layers and knobs.", networks),
             ("datasets", "List named data sets, or show one.", datasets),
         )
+    ),
+    Verb(
+        "activations",
+        "Draw each activation with its derivative, and say when to take which.",
+        activations,
+        (
+            (
+                ("-o", "--output"),
+                {"default": "activations.html", "help": "the page (default: activations.html)"},
+            ),
+        ),
     ),
     Verb(
         "recipes",

@@ -71,7 +71,7 @@ class DataSet:
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
-    """The set of scikit-learn that is written out; it needs no network."""
+    """The set of scikit-learn or of ``shapes`` that is written out; it needs no network."""
     open: str = ""
     """The file to open if it is not the whole folder."""
     classes: tuple[str, ...] = ()
@@ -341,6 +341,11 @@ def _select(data: DataSet, folder: Path) -> Path:
 def _write_builtin(data: DataSet, folder: Path) -> None:
     if data.builtin == "digits":
         _write_digits(folder / data.open)
+    elif data.builtin in ("blobs", "xor", "circles", "spirals"):
+        from glassnet.data import shapes
+
+        if not (folder / data.open).exists():
+            _write(folder / data.open, shapes.as_csv(data.builtin))
     else:
         _write_bunch(data, folder / data.open)
 

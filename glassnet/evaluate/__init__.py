@@ -102,7 +102,7 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
     folds = trained.run.folds()
     if folds and part == "validation":
         members = [trained.fold(fold) for fold in folds]
-        return _join([look(member, part, source) for member in members])
+        return _join([look(member, part, source) for member in members], trained)
     if part == "test":
         one = trained.fold(folds[0]) if folds else trained
         examples = one.examples(part, source)
@@ -111,7 +111,15 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
     network = trained.validated if part == "validation" else trained.network
     outcome = trained.task.score(network, examples, trained.facts)
     rows = examples.rows.tolist()
-    return Review(outcome, examples, trained.facts, lambda i: source.name(rows[i]))
+    history = [] if folds else trained.run.rows()
+    return Review(
+        outcome,
+        examples,
+        trained.facts,
+        lambda i: source.name(rows[i]),
+        trained.network,
+        history,
+    )
 
 
 def record_opening(trained: Trained) -> None:
@@ -164,14 +172,21 @@ def bootstrap(
     return low, high
 
 
-def _join(reviews: list[Review[Any]]) -> Review[Any]:
+def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
     outcome = Outcome(
         torch.cat([r.outcome.outputs for r in reviews]),
         torch.cat([r.outcome.targets for r in reviews]),
     )
     places = [(r, i) for r in reviews for i in range(len(r.outcome.targets))]
     examples: Examples[Any] = Joined([r.examples for r in reviews])
-    return Review(outcome, examples, reviews[0].facts, lambda i: places[i][0].name(places[i][1]))
+    return Review(
+        outcome,
+        examples,
+        reviews[0].facts,
+        lambda i: places[i][0].name(places[i][1]),
+        trained.network,
+        [],
+    )
 
 
 class Joined:

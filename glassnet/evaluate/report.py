@@ -37,6 +37,7 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
     subtitle = f"{info['task']} on {trained.recipe.data}, {info['created'][:16].replace('T', ' ')}"
     sections = [
         _headline(trained, evaluation, review),
+        _findings(trained),
         _test(trained),
         _curves(trained),
         layers.section(trained.run.folds() or [trained.run]),
@@ -70,6 +71,12 @@ def _headline(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> 
     drawn = [views[name](review) for name in reading(trained).first]
     blocks = [_estimates(evaluation.metrics), *(figure for figure in drawn if figure)]
     return Section("How good it is", text, blocks)
+
+
+def _findings(trained: Trained) -> Section | None:
+    found = trained.run.info.get("findings", [])
+    text = "\n\n".join(sentence[:1].upper() + sentence[1:] + "." for sentence in found)
+    return Section("What to know about it", text) if found else None
 
 
 def _estimates(metrics: dict[str, Estimate]) -> Facts:

@@ -4,11 +4,15 @@ Paper: Frank Rosenblatt (1958), "The Perceptron: A Probabilistic Model for Infor
 Organization in the Brain", Psychological Review 65(6), 386-408.
 
 Every output is a weighted sum of all input numbers plus a bias: z = W x + b. Trained with the
-cross-entropy loss this is softmax regression.
+cross-entropy loss this is softmax regression (with two classes: logistic regression). With
+`--loss perceptron` (table classification) it is trained by the paper's own rule: a row that is
+answered rightly changes nothing, at a mistake lr x is added to the weights of the right class and
+taken from those of the answer. On classes that a hyperplane separates, the rule ends after
+finitely many mistakes (Novikoff 1962); else it never does, and the run says which, with a proof.
 
-How ours differs: one output per class instead of one yes-or-no unit; the outputs are logits,
-without the paper's threshold; the weights are trained by gradient descent on a loss, not by the
-paper's error-correction rule; all inputs are connected, where the paper wires a random part.
+How ours differs: one output per class instead of one yes-or-no unit (with two classes, the
+difference of their weights is that unit's); the outputs are logits, without the paper's threshold;
+all inputs are connected, where the paper wires a random part.
 
 When to use it: as the base line that a deeper network has to beat, and to look at what one layer
 learns: each row of `linear.weight` has the shape of an input. It cannot learn XOR.

@@ -5,8 +5,8 @@ Data: CSV, TSV or Parquet with a header or without, and the name of the column t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import nn
@@ -15,10 +15,12 @@ from glassnet import (
     balance,
     curves,
     decisions,
+    findings,
     learners,
     losses,
     metrics,
     mixing,
+    plane,
     progress,
     readings,
     tilt,
@@ -30,7 +32,7 @@ from glassnet.data.tables import TableFacts
 from glassnet.decisions import Decision
 from glassnet.losses import Loss
 from glassnet.network import build_network
-from glassnet.recipe import LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
+from glassnet.recipe import LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe, merge
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
 
@@ -41,10 +43,13 @@ class TableClassification(Recipe):
     network: NetworkKnobs = NetworkKnobs(name="mlp")
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
-    loss: Literal["cross_entropy", "focal"] = Field(
+    loss: Literal["cross_entropy", "focal", "perceptron"] = Field(
         "cross_entropy",
-        description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
-        "examples that are easy already little; try it if a rare class is drowned by easy ones.",
+        description="What is minimized. cross_entropy: the logistic form, whose outputs are honest "
+        "probabilities. focal counts examples that are easy already little; try it if a rare class "
+        "is drowned by easy ones. perceptron: Rosenblatt's rule, which moves the weights at "
+        "mistakes only; unless you say otherwise it comes with network perceptron, sgd, a constant "
+        "lr of 1 and 30 epochs of batches of one row, and its certainties mean little.",
     )
     focal_gamma: FocalGamma = 2.0
     class_weights: ClassWeights = None
@@ -52,11 +57,34 @@ class TableClassification(Recipe):
 
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
 
+    @model_validator(mode="after")
+    def _smoothing_is_of_probabilities(self) -> Self:
+        if self.loss == "perceptron" and self.label_smoothing:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} contradicts loss=perceptron, which knows "
+                "no probabilities to smooth; choose loss cross_entropy or label_smoothing 0"
+            )
+        return self
+
 
 LOSSES: dict[str, Callable[[TableClassification], Loss]] = {
     "cross_entropy": lambda recipe: losses.cross_entropy(recipe.label_smoothing),
     "focal": lambda recipe: losses.focal(recipe.focal_gamma),
+    "perceptron": lambda _: losses.perceptron,
 }
+
+
+def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The perceptron's rule as textbooks have it: their network, one row at a time, plain steps."""
+    if values.get("loss") != "perceptron":
+        return {}
+    given = merge({"network": {"name": "perceptron"}}, values)
+    if given["network"]["name"] != "perceptron":
+        return {}
+    rule = {"optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}}
+    rate = {} if "optimizer" in given.get("fit", {}) else {"lr": 1.0}
+    fit = {"batch_size": 1, "epochs": 30, **rate, **rule}
+    return {"network": {"name": "perceptron"}, "fit": fit}
 
 
 def fits(look: Look) -> str | None:
@@ -80,11 +108,13 @@ def network(recipe: TableClassification, facts: TableFacts) -> nn.Module:
 def learner(
     recipe: TableClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
-    """The chosen loss, with class weights if there are any."""
+    """The chosen loss, with class weights if there are any; the rule counts its mistakes."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
     rows = mixing.blend_rows([slot.size > 0 for slot in data.facts.slots])
     mix = mixing.mixup(recipe.mixup, rows, recipe.fit)
-    return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]), mix=mix)
+    counts = {"mistakes": losses.mistakes} if recipe.loss == "perceptron" else {}
+    num_examples = len(data.positions(0)[0])
+    return learners.Supervised(network, loss, recipe.fit, num_examples, mix=mix, counts=counts)
 
 
 def predict(
@@ -109,15 +139,19 @@ TASK = Task(
     fits=fits,
     source=source,
     network=network,
+    implied=implied,
     fill=learners.fill_for_tables,
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
+    findings=(findings.separability,),
     predict=predict,
     decide=decisions.decide,
     reading=readings.classification,
     views={
         "costs": curves.costs,
+        "regions": plane.regions,
+        "moving_line": plane.moving_line,
         "confusion": views.confusion,
         "classes": views.per_class,
         "mistakes": views.mistaken_rows,

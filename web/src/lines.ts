@@ -1,11 +1,11 @@
 // Curves with their intervals, and scatters of thousands of points.
 
 import {
-  Readout, finite, h, key, number, responsive, s, shorten, steer, textWidth, widest,
+  Readout, css, finite, h, key, number, responsive, s, shorten, steer, textWidth, widest,
 } from "./dom";
 import { type Range, type Scale, extent, padded, scale } from "./scale";
 import { numbers } from "./table";
-import type { Lines, Series } from "./types";
+import type { Ground, Lines, Series } from "./types";
 
 const LINE = 15;
 const MAX_ROWS_OF_NUMBERS = 1000;
@@ -23,8 +23,12 @@ export function lines(figure: Lines): HTMLElement {
     return chart(figure, width, direct, readout);
   });
   keys.append(...figure.series.map((one, i) =>
-    h("span", {}, key(colour(i), one.dashed, figure.mode === "points"), one.name)));
+    h("span", {}, key(colour(i), one.dashed, isCloud(figure, one)), one.name)));
   return h("div", {}, keys, h("div", { class: "stage" }, plot, readout.element), data(figure));
+}
+
+function isCloud(figure: Lines, one: Series): boolean {
+  return figure.mode === "points" && !one.joined;
 }
 
 /** Curves are named at their ends where there is room, so that no eye has to travel to a legend. */
@@ -54,10 +58,10 @@ function chart(figure: Lines, width: number, direct: boolean, readout: Readout):
     viewBox: `0 0 ${frame.width} ${frame.height}`, width: frame.width, height: frame.height,
     role: "img", "aria-label": spoken(figure),
   });
-  svg.append(...axes(frame));
+  svg.append(...figure.grounds.map((one) => ground(frame, one)), ...axes(frame));
   svg.append(...figure.series.map((one, i) => band(frame, one, i)).filter((path) => path !== null));
   svg.append(...figure.series.flatMap((one, i) =>
-    figure.mode === "points" ? cloud(frame, one, i) : [curve(frame, one, i)]));
+    isCloud(figure, one) ? cloud(frame, one, i) : [curve(frame, one, i)]));
   svg.append(...marks(frame));
   if (direct) svg.append(...endLabels(frame));
   follow(svg, frame, readout);
@@ -65,7 +69,7 @@ function chart(figure: Lines, width: number, direct: boolean, readout: Readout):
 }
 
 function layout(figure: Lines, full: number, direct: boolean): Frame {
-  const square = figure.diagonal;
+  const square = figure.diagonal || figure.grounds.length > 0;
   const width = square ? Math.min(full, 460) : full;
   const names = direct ? namesWidth(figure) + 12 : 12;
   const top = figure.y_label || figure.marks.length ? 30 + (figure.marks.length ? LINE : 0) : 10;
@@ -85,6 +89,9 @@ function layout(figure: Lines, full: number, direct: boolean): Frame {
 }
 
 function ranges(figure: Lines): [Range, Range] {
+  if (figure.grounds.length) {
+    return [extent(figure.grounds.flatMap((one) => one.x), false), extent(figure.grounds.flatMap((one) => one.y), false)];
+  }
   const xs = figure.series.flatMap((one) => one.x).concat(figure.marks.map((mark) => mark.x));
   const ys = figure.series.flatMap((one) => [...one.y, ...(one.low ?? []), ...(one.high ?? [])]);
   if (figure.diagonal) {
@@ -94,6 +101,24 @@ function ranges(figure: Lines): [Range, Range] {
   const x = extent(xs, figure.x_log);
   const y = padded(extent(ys, figure.y_log), figure.y_log);
   return [figure.mode === "points" ? padded(x, figure.x_log) : x, y];
+}
+
+/** One pixel per cell, enlarged by the browser; the first row is the lowest. */
+function ground(frame: Frame, one: Ground): SVGElement {
+  const [rows, columns] = [one.series.length, one.series[0]?.length ?? 0];
+  const canvas = h("canvas", { width: columns, height: rows });
+  const pen = canvas.getContext("2d")!;
+  one.series.forEach((row, i) => row.forEach((index, j) => {
+    pen.globalAlpha = one.strength[i]?.[j] ?? 0;
+    pen.fillStyle = css(`--${colour(index)}`);
+    pen.fillRect(j, rows - 1 - i, 1, 1);
+  }));
+  const [left, right] = one.x.map((value) => frame.x.at(value ?? 0)) as [number, number];
+  const [bottom, top] = one.y.map((value) => frame.y.at(value ?? 0)) as [number, number];
+  return s("image", {
+    href: canvas.toDataURL(), x: left, y: top, width: right - left, height: bottom - top,
+    preserveAspectRatio: "none", class: "ground",
+  });
 }
 
 function axes(frame: Frame): SVGElement[] {
@@ -180,7 +205,7 @@ function cloud(frame: Frame, one: Series, index: number): SVGElement[] {
   return Array.from({ length: layers }, (_, layer) => {
     const dots = points.filter((_, i) => i % layers === layer);
     const d = dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
-    return s("path", { d, class: `cloud stroke ${colour(index)}`, "stroke-width": size });
+    return s("path", { d, class: `cloud stroke ${colour(index)}${frame.figure.grounds.length ? " clear" : ""}`, "stroke-width": size });
   });
 }
 
@@ -305,7 +330,7 @@ function interval({ one, row }: Hit): string {
 }
 
 function points(frame: Frame): Stop[] {
-  return frame.figure.series.flatMap((one, index) => one.x.flatMap((x, row) => {
+  return frame.figure.series.flatMap((one, index) => one.joined ? [] : one.x.flatMap((x, row) => {
     const y = one.y[row];
     if (!frame.x.inside(x) || !frame.y.inside(y)) return [];
     const [left, top] = [frame.x.at(x), frame.y.at(y)];

@@ -8,6 +8,14 @@ export interface Series {
   low: (number | null)[] | null;
   high: (number | null)[] | null;
   dashed: boolean;
+  joined: boolean;
+}
+
+export interface Ground {
+  x: (number | null)[];
+  y: (number | null)[];
+  series: number[][];
+  strength: (number | null)[][];
 }
 
 export interface Mark {
@@ -26,6 +34,7 @@ export interface Lines {
   mode: "lines" | "points";
   diagonal: boolean;
   marks: Mark[];
+  grounds: Ground[];
   note: string;
 }
 
