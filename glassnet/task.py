@@ -292,6 +292,10 @@ class Task(Generic[R, B]):
     """Network, facts and any raw input -> answers."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
     """Figures for the report, in order."""
+    input_names: Callable[[Any, int], Sequence[str]] = lambda facts, width: ()
+    """Facts, and the width of an encoded example -> a name for each of its numbers, or none."""
+    output_names: Callable[[Any], Sequence[str]] = lambda facts: ()
+    """Facts -> a name for each output, such as the classes, or none."""
 
 
 # --- Events ---------------------------------------------------------------------------------------

@@ -140,4 +140,5 @@ TASK = Task(
         "mistakes": views.mistaken_images,
         "calibration": views.calibration,
     },
+    output_names=lambda facts: facts.classes,
 )

@@ -14,7 +14,7 @@ from torch import nn
 from glassnet import learners, losses, metrics, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
-from glassnet.network import build_network
+from glassnet.network import build_network, names_of_row
 from glassnet.recipe import LabelSmoothing, NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
@@ -86,4 +86,6 @@ TASK = Task(
         "calibration": views.calibration,
         "columns": views.columns,
     },
+    input_names=lambda facts, width: names_of_row(facts.slots, width),
+    output_names=lambda facts: facts.classes,
 )
