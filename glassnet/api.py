@@ -12,8 +12,8 @@ from glassnet import catalog, evaluate, loop, owncode, progress
 from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
-from glassnet.explain import trace as explain
 from glassnet.evaluate import Estimate, Evaluation, report
+from glassnet.explain import trace as explain
 from glassnet.recipe import to_yaml
 from glassnet.run import Run
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task
@@ -97,7 +97,6 @@ class TrainedRun:
     def predict(self, raw: Any) -> list[Prediction]:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.task.predict(self.network, self.facts, raw))
-
 
     def trace(
         self,

@@ -36,7 +36,7 @@ FORWARD = {
     "Flat": "numbers as they are, each category as 0s and a 1",
     "Embedding": "the learned vector of the level",
 }
-"""By the kind of a step: what it computes; a is what comes in or goes out, z is before a function."""
+"""By the kind of a step: what it computes. a comes in or goes out, z is before a function."""
 
 BACKWARD = {
     "Linear": "dL/dW = dL/dz aᵀ,  dL/db = dL/dz,  dL/da = Wᵀ dL/dz",

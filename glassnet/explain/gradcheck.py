@@ -149,9 +149,7 @@ def _where(subject: Subject, place: int) -> str:
     return f"{subject.name}[{', '.join(str(int(i)) for i in index)}]"
 
 
-def subjects(
-    steps: Sequence[Step], loss_with: Callable[[Nudge | None], float]
-) -> list[Subject]:
+def subjects(steps: Sequence[Step], loss_with: Callable[[Nudge | None], float]) -> list[Subject]:
     """All that has a gradient: the weights, and what the steps gave."""
     found = []
     for step in steps:

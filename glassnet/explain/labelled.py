@@ -76,10 +76,13 @@ def without_batch(tensor: Tensor) -> Tensor:
     return tensor[0] if tensor.ndim and tensor.shape[0] == 1 else tensor
 
 
-def short_name(parameter: str) -> str:
-    """W and b for weight and bias, as the formulas call them; else the last part of the name."""
+def short_name(parameter: str, step: Step) -> str:
+    """As the formulas call it: W and b, in a normalization γ and β; else its own name."""
     last = parameter.rsplit(".", 1)[-1]
-    return {"weight": "W", "bias": "b"}.get(last, last)
+    letters = {"weight": "W", "bias": "b"}
+    if "Norm" in step.kind:
+        letters = {"weight": "γ", "bias": "β"}
+    return letters.get(last, last)
 
 
 def shape_text(tensor: Tensor) -> str:

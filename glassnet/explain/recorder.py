@@ -81,7 +81,7 @@ class Recorder(TorchFunctionMode):
         """Listen to all that happens inside."""
         with ExitStack() as stack:
             for name, module in self.network.named_modules():
-                leaf = not list(module.children())
+                leaf = _is_step(name, module)
                 enter, leave = partial(self._enter, name, leaf), partial(self._leave, name, leaf)
                 stack.callback(module.register_forward_pre_hook(enter).remove)
                 stack.callback(module.register_forward_hook(leave).remove)
@@ -105,15 +105,16 @@ class Recorder(TorchFunctionMode):
     def _leave(self, name: str, leaf: bool, module: nn.Module, inputs: Any, output: Any) -> Any:
         self.path.pop()
         self.in_leaf -= leaf
-        if not leaf:
+        if not leaf or self.in_leaf:
             return None
         with torch._C.DisableTorchFunction():
-            note = partial(self._after_module, name, module, self._sources(inputs))
+            note = partial(self._after_module, name, module, inputs)
             return _each_tensor(note, output)
 
-    def _after_module(
-        self, name: str, module: nn.Module, sources: tuple[int, ...], output: Tensor
-    ) -> Tensor:
+    def _after_module(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        sources = self._sources(inputs)
+        if output.requires_grad and any(output is tensor for tensor in _tensors(inputs)):
+            output = output.view_as(output)  # else its gradient would be that of all ways onward
         if output.is_floating_point() and not output.requires_grad:
             # Bytes became numbers here: from now on there is a gradient. The sum makes a tensor
             # that, unlike a first one, may be changed in place.
@@ -175,6 +176,15 @@ class Recorder(TorchFunctionMode):
     def _fresh(self, tensors: list[Any]) -> dict[str, nn.Parameter]:
         """Those parameters that have not been seen yet."""
         return {self.names.pop(id(t)): t for t in tensors if id(t) in self.names}
+
+
+def _is_step(name: str, module: nn.Module) -> bool:
+    """A module without parts, or one without weights that is more than a row of modules."""
+    if not list(module.children()):
+        return True
+    return bool(name) and not (
+        isinstance(module, nn.Sequential) or any(True for _ in module.parameters())
+    )
 
 
 def _keep(step: Step, gradient: Tensor) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -78,10 +79,9 @@ def _head(trace: Trace) -> Section:
         bars = [Bar(name, share) for name, share in best]
         blocks.append(Bars("Probabilities", bars, x_label="probability"))
     text = (
-        "An arrow of numbers through the network: forward from the input to the loss, then "
-        "backward, where each gradient dL/d… says by how much the loss would grow if that number "
-        "grew by 1, for small changes. Dropout is off, and batch normalization uses the averages "
-        "of training."
+        "Numbers flow forward, from the input to the loss. Then gradients flow backward: dL/dw "
+        "says how fast the loss grows with the number w, so training moves each weight against "
+        "its gradient. Dropout is off, and batch normalization uses the averages of training."
     )
     return Section("The example", "\n\n".join([text, *trace.notes]), blocks)
 
@@ -132,7 +132,7 @@ def _check(trace: Trace) -> Section:
         Fact("numbers measured", f"{found.compared:,} of {found.of:,}"),
     ]
     if found.kinks:
-        facts.append(Fact("on a kink", found.kinks, "no derivative there to compare with"))
+        facts.append(Fact("on a kink or jump", found.kinks, "no derivative there"))
     text = (
         "Each number was made a little larger and a little smaller, and the loss computed anew: "
         "(L(w + h) - L(w - h)) / 2h, in float64. That is what the gradient must be."
@@ -145,34 +145,51 @@ def _check(trace: Trace) -> Section:
 
 def _forward(labelled: Labelled) -> Section:
     step = labelled.step
-    blocks: list[Block] = []
-    for name, tensor in step.parameters.items():
-        blocks += _drawn(name, tensor.detach(), labelled, short_name(name))
-    blocks += _terms(labelled)
+    parameters = {name: tensor.detach() for name, tensor in step.parameters.items()}
+    blocks = list(_weights(parameters, labelled, ""))
+    terms = _terms(labelled)
+    blocks += terms
     if _follows(labelled):
-        assert labelled.before is not None
-        before = labelled.before
-        pair = [before.value.reshape(-1).tolist(), labelled.value.reshape(-1).tolist()]
-        names = [before.symbol, labelled.symbol]
-        if names[0] == names[1]:
-            names = ["before", "after"]
-        blocks.append(_named_rows("Forward", pair, names, labelled.labels))
-    else:
+        blocks.append(_before_and_after(labelled))
+    elif not terms:  # else they end in the values
         blocks += _drawn("", labelled.value, labelled, labelled.symbol)
     return Section(f"{step.number} · {step.name}", _said(labelled, FORWARD), blocks)
 
 
 def _backward(labelled: Labelled) -> Section | None:
     step = labelled.step
-    gradients = [(n, p.grad) for n, p in step.parameters.items() if p.grad is not None]
+    gradients = {n: p.grad for n, p in step.parameters.items() if p.grad is not None}
     if labelled.gradient is None and not gradients:
         return None
     blocks: list[Block] = []
     if labelled.gradient is not None:
         blocks += _drawn("", labelled.gradient, labelled, f"dL/d{labelled.symbol}")
-    for name, gradient in gradients:
-        blocks += _drawn(name, gradient, labelled, f"dL/d{short_name(name)}")
+    blocks += _weights(gradients, labelled, "dL/d")
     return Section(f"Back to {step.number} · {step.name}", _said(labelled, BACKWARD), blocks)
+
+
+def _weights(tensors: Mapping[str, Tensor], labelled: Labelled, what: str) -> Iterator[Block]:
+    """The weights of a step, or their gradients; W and b of a small dense layer in one."""
+    letters = {f"{what}{short_name(name, labelled.step)}": t for name, t in tensors.items()}
+    pair = list(letters.values())
+    if (
+        list(letters) == [f"{what}W", f"{what}b"]
+        and pair[0].ndim == 2
+        and max(pair[0].shape) <= LABELLED
+    ):
+        names = [*_input_names(labelled, pair[0].shape[1]), "b"]
+        rows = [[*w, b] for w, b in zip(pair[0].tolist(), pair[1].tolist(), strict=True)]
+        yield _grid(", ".join(letters), rows, labelled.labels, names)
+        return
+    for letter, tensor in letters.items():
+        yield from _drawn("weights", tensor, labelled, letter)
+
+
+def _input_names(labelled: Labelled, width: int) -> Sequence[str]:
+    before = labelled.before
+    if before is not None and len(before.labels) == width:
+        return before.labels
+    return [str(i) for i in range(1, width + 1)]
 
 
 def _said(labelled: Labelled, formulas: dict[str, str]) -> str:
@@ -196,28 +213,33 @@ def _follows(labelled: Labelled) -> bool:
     )
 
 
+def _before_and_after(labelled: Labelled) -> Grid:
+    assert labelled.before is not None
+    letters = labelled.before.symbol, labelled.symbol
+    if letters[0] == letters[1]:
+        letters = "before", "after"
+    rows = [labelled.before.value.tolist(), labelled.value.tolist()]
+    return _grid(" → ".join(letters), rows, letters, labelled.labels)
+
+
 def _terms(labelled: Labelled) -> list[Block]:
-    """What each input adds to each z: as cells if there are few, else the largest ones."""
+    """What each input adds to each z: all if there are few, else the largest."""
     parts = contributions(labelled)
     if parts is None or len(parts.bias) > LABELLED:
         return []
+    totals = parts.terms.sum(1) + parts.bias
+    order = parts.terms.abs().max(0).values.argsort(descending=True)[:TOP].tolist()
     if len(parts.names) <= LABELLED:
-        totals = parts.terms.sum(1) + parts.bias
-        rows = [[*t, b, z] for t, b, z in zip(parts.terms.tolist(), parts.bias.tolist(),
-                                              totals.tolist(), strict=True)]  # fmt: skip
-        names = [*parts.names, "+ b", "= z"]
-        title = "What each input adds: W · a"
-        return [Grid(title, _rounded(rows), row_labels=labelled.labels, column_labels=names)]
-    blocks: list[Block] = []
-    if len(labelled.labels) <= CLASSES:
-        largest = parts.terms.abs().max(0).values.argsort(descending=True)[:TOP].tolist()
-        rows = [[*(float(t[i]) for i in largest)] for t in parts.terms]
-        names = [parts.names[i] for i in largest]
-        blocks.append(
-            Grid(f"The {len(largest)} inputs that add most: W · a", _rounded(rows),
-                 row_labels=labelled.labels, column_labels=names)
-        )  # fmt: skip
-    return blocks
+        order, title = list(range(len(parts.names))), "What each input adds to z: W · a"
+    else:
+        title = f"What the {TOP} strongest of {len(parts.names)} inputs add to z: W · a"
+    rest = totals - parts.bias - parts.terms[:, order].sum(1)
+    columns = [parts.terms[:, order], rest[:, None], parts.bias[:, None], totals[:, None]]
+    names = [*(parts.names[i] for i in order), "others", "+ b", "= z"]
+    if len(order) == len(parts.names):
+        del columns[1], names[-3]
+    rows = torch.cat(columns, 1).tolist()
+    return [_grid(title, rows, labelled.labels, names)]
 
 
 # --- Tensors --------------------------------------------------------------------------------------
@@ -230,12 +252,11 @@ def _drawn(name: str, tensor: Tensor, labelled: Labelled, symbol: str) -> Iterat
         yield from _maps(symbol, tensor, is_input=symbol == "x")
     elif tensor.ndim <= 1 and tensor.numel() <= LABELLED:
         fits = len(labelled.labels) == tensor.numel()
-        labels = labelled.labels if fits else ()
-        yield _named_rows(symbol, [tensor.reshape(-1).tolist()], [symbol], labels)
+        yield _grid(symbol, [tensor.reshape(-1).tolist()], (), labelled.labels if fits else ())
     elif tensor.ndim <= 1 and tensor.numel() <= DRAWN:
         rows = [row.tolist() for row in tensor.reshape(-1).split(ROW)]
         note = f"{tensor.numel()} numbers, {ROW} in a row: {summary(tensor)}"
-        yield Grid(symbol, _rounded(rows), note=note)
+        yield _grid(symbol, rows, note=note)
     elif tensor.ndim == 2 and tensor.numel() <= DRAWN:
         yield _matrix(symbol, tensor, labelled)
     else:
@@ -244,20 +265,24 @@ def _drawn(name: str, tensor: Tensor, labelled: Labelled, symbol: str) -> Iterat
 
 def _matrix(symbol: str, tensor: Tensor, labelled: Labelled) -> Grid:
     rows, columns = tensor.shape
-    named = rows <= LABELLED and columns <= LABELLED
-    before = labelled.before
-    units = labelled.labels if named and len(labelled.labels) == rows else ()
-    inputs = before.labels if named and before and len(before.labels) == columns else ()
-    note = "" if named else f"{rows} × {columns} numbers: {summary(tensor)}"
+    if max(rows, columns) > LABELLED:
+        note = f"{rows} × {columns} numbers: {summary(tensor)}"
+        return _grid(symbol, tensor.tolist(), note=note)
+    units = labelled.labels if len(labelled.labels) == rows else ()
+    return _grid(symbol, tensor.tolist(), units, _input_names(labelled, columns))
+
+
+def _grid(
+    title: str, rows: Sequence[Sequence[float]], names: Sequence[str] = (),
+    columns: Sequence[str] = (), note: str = "",
+) -> Grid:  # fmt: skip
+    """Numbers to four digits, a tenth of the page's size; two decimals are what a cell can show."""
+    short_rows = [[float(f"{value:.4g}") or 0.0 for value in row] for row in rows]
+    size = max((abs(value) for row in short_rows for value in row), default=0.0)
+    format = ".2f" if 0.1 <= size < 100 and len(columns) <= LABELLED + 3 else ""
     return Grid(
-        symbol, _rounded(tensor.tolist()), row_labels=units, column_labels=inputs, note=note
+        title, short_rows, row_labels=names, column_labels=columns, format=format, note=note
     )
-
-
-def _named_rows(
-    title: str, rows: Sequence[Sequence[float]], names: Sequence[str], labels: Sequence[str]
-) -> Grid:
-    return Grid(title, _rounded(rows), row_labels=names, column_labels=labels)
 
 
 def _maps(symbol: str, tensor: Tensor, *, is_input: bool) -> Iterator[Block]:
@@ -281,8 +306,3 @@ def _coloured(numbers: Tensor) -> NDArray[np.uint8]:
     ink = np.where(numbers.unsqueeze(-1).numpy() < 0, orange, blue)
     pixels: NDArray[np.uint8] = (white + share * (ink - white)).round().astype(np.uint8)
     return pixels
-
-
-def _rounded(rows: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Four digits, which is what a cell can show; a tenth of the page's size."""
-    return [[float(f"{value:.4g}") for value in row] for row in rows]

@@ -53,9 +53,7 @@ def check(trace: Trace) -> str:
     if found is None:
         return ""
     what = f"{found.compared:,} of {found.of:,} gradients measured by finite differences"
-    kinks = f"; {found.kinks} more lie on a kink of the loss, where there is none" if (
-        found.kinks
-    ) else ""  # fmt: skip
+    kinks = f"; {found.kinks:,} more lie on a kink or jump of the loss" if found.kinks else ""
     if not found.compared:
         return f"CHECK   none of {found.of:,} gradients could be measured{kinks}"
     worst = f"largest relative deviation {found.largest_deviation:.1e}, at {found.at}"
@@ -87,7 +85,7 @@ def _forward(labelled: Labelled) -> str:
     step = labelled.step
     lines = [_title(labelled, FORWARD.get(step.kind, ""))]
     for name, parameter in step.parameters.items():
-        lines += _tensor(short_name(name), parameter.detach(), labelled, heading=True)
+        lines += _tensor(short_name(name, step), parameter.detach(), labelled, heading=True)
     lines += _tensor(labelled.symbol, labelled.value, labelled)
     lines += _contributions(labelled)
     return "\n".join(lines)
@@ -102,7 +100,7 @@ def _backward(labelled: Labelled) -> str:
         lines += _tensor(f"dL/d{labelled.symbol}", labelled.gradient, labelled)
     for name, parameter in step.parameters.items():
         if parameter.grad is not None:
-            lines += _tensor(f"dL/d{short_name(name)}", parameter.grad, labelled)
+            lines += _tensor(f"dL/d{short_name(name, step)}", parameter.grad, labelled)
     return "\n".join(lines)
 
 
@@ -113,9 +111,7 @@ def _title(labelled: Labelled, formula: str) -> str:
     return f"{step.number:>3}  {step.name}  {kind}{formula}{reads}  ({shape_text(labelled.value)})"
 
 
-def _tensor(
-    name: str, tensor: Tensor, labelled: Labelled, heading: bool = False
-) -> Iterator[str]:
+def _tensor(name: str, tensor: Tensor, labelled: Labelled, heading: bool = False) -> Iterator[str]:
     if tensor.ndim == 2 and tensor.shape[0] <= ROWS and tensor.shape[1] <= COLUMNS:
         if heading:
             yield _heading(labelled, tensor.shape[1])
@@ -184,7 +180,9 @@ def _contributions(labelled: Labelled) -> list[str]:
         shown += [f"{_term(rest)} ({there - len(order)} others)"] * (there > len(order))
         value = float(labelled.value.reshape(-1)[row])
         text = f"{label} = {parts.bias[row]:.4f} (b) {' '.join(shown)} = {value:.4f}"
-        lines.append(textwrap.fill(text, WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 18))
+        lines.append(
+            textwrap.fill(text, WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 18)
+        )
     return lines
 
 
