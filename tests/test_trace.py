@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("in_tmp")
 Cli = Callable[..., tuple[int, str, str]]
 SHORT: dict[str, Any] = {"epochs": 2, "threads": 1, "show": False}
 IMAGES = {"convnet", "lenet"}
+SMALLER: dict[str, Any] = {"convnet": {"channels": [4, 8]}}
 
 
 def trained(reference: str | Path, **knobs: Any) -> glassnet.api.TrainedRun:
@@ -36,6 +37,16 @@ def small(kind: str = "class", **knobs: Any) -> glassnet.api.TrainedRun:
     network = {"name": "mlp", "hidden": [3]}
     path = table(Path("data.csv"), kind=kind)
     return trained(path, target="y", network=network, **knobs)
+
+
+def images() -> Path:
+    """A few of the digits: what is traced is one of them, and training takes no time."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = (bunch.images[:200] / 16 * 255).astype(np.uint8)
+    np.savez("digits.npz", x=pixels, y=bunch.target[:200])
+    return Path("digits.npz")
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -121,7 +132,8 @@ def test_a_regression_is_told_in_the_unit_of_its_target() -> None:
 
 @pytest.mark.parametrize("name", listing.names("networks"))
 def test_every_layer_and_weight_of_every_network_is_there_and_agrees(name: str) -> None:
-    run = trained("digits" if name in IMAGES else "iris", network=name, epochs=1)
+    knobs = {"name": name, **SMALLER.get(name, {})}
+    run = trained(images() if name in IMAGES else "iris", network=knobs, epochs=1)
     found = run.trace(2)
     network = run.network
     leaves = {n for n, m in network.named_modules() if not list(m.children())}
@@ -132,7 +144,7 @@ def test_every_layer_and_weight_of_every_network_is_there_and_agrees(name: str) 
     assert with_gradient == dict(network.named_parameters()).keys()
     assert found.check is not None
     assert found.agrees
-    assert found.check.compared > 50
+    assert found.check.compared + found.check.kinks == found.check.of or found.check.compared > 50
     assert found.check.largest_deviation < 1e-5
 
 
@@ -200,17 +212,18 @@ def test_functions_between_modules_and_both_ways_of_a_residual_connection_are_se
             self.dense, self.skip = nn.Linear(3, 3), nn.Identity()
 
         def forward(self, x: Tensor) -> Tensor:
-            change = self.dense(x).tanh()
+            change = self.dense(x)
             change.add_(1.0)  # in place: the step before must keep its numbers
+            change = change.tanh()
             return (self.skip(x) + change).mean(1, keepdim=True)
 
     network, inputs = Residual(), torch.randn(1, 3, dtype=torch.float64)
     assert checked(network, inputs).agrees
     _, steps = recorder.run(network, inputs)
-    assert [s.kind for s in steps][:3] == ["input", "Linear", "tanh"]
+    assert [s.kind for s in steps][:4] == ["input", "Linear", "add", "tanh"]
     assert [s.kind for s in steps][-2:] == ["add", "mean"]
-    tanh = next(s for s in steps if s.kind == "tanh")
-    torch.testing.assert_close(tanh.value, network.dense(inputs).tanh().detach())
+    torch.testing.assert_close(steps[1].value, network.dense(inputs).detach())
+    torch.testing.assert_close(steps[2].value, network.dense(inputs).detach() + 1)
     assert set(steps[-2].sources) >= {s.number for s in steps if s.kind == "Identity"}
 
 
@@ -238,14 +251,15 @@ def test_a_gradient_that_disagrees_ends_with_code_1(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = small()
-    monkeypatch.setattr(gradcheck, "TOLERANCE", 0.0)
+    wrong = gradcheck._Found(0.5, measured=1.0)
+    monkeypatch.setattr(gradcheck, "_measure", lambda *_: wrong)
     code, out, _ = cli("trace", run.path)
     assert code == 1
     assert "THEY DO NOT AGREE" in out
 
 
 def test_a_large_network_is_told_by_statistics() -> None:
-    run = trained("digits", network={"name": "convnet"}, epochs=1)
+    run = trained(images(), network={"name": "convnet"}, epochs=1)
     found = run.trace(1)
     assert len(json.dumps(found.to_json())) < 1_000_000
     assert len(figures.page(found.document)) < 2_000_000
@@ -286,9 +300,10 @@ def test_a_raw_input_goes_forward_only(cli: Cli) -> None:
 
 def test_an_example_of_a_k_fold_run_is_traced_by_the_network_that_never_saw_it() -> None:
     run = small(**{"split.mode": "kfold", "split.folds": 3})
-    sizes = [len(fold.splits().validation) for fold in Run(run.path).folds()]
+    folds = Run(run.path).folds()
+    sizes = [len(fold.splits().validation) for fold in folds]
     found = run.trace(sizes[0] + 1)
-    assert "fold-1, which was not trained on it" in found.text
+    assert any(f"{folds[1].path.name}, which was not trained on it" in note for note in found.notes)
     assert found.of == sum(sizes)
 
 

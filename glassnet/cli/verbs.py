@@ -128,9 +128,10 @@ def trace(options: Options) -> int:
     from glassnet.cli.text import writable
 
     path = None if options.output is None else writable(options.output)
-    found = api.load(options.run, options.trust_code).trace(
-        options.example, part=options.part, input=options.input, data=options.data
-    )
+    with api.watcher(True):
+        found = api.load(options.run, options.trust_code).trace(
+            options.example, part=options.part, input=options.input, data=options.data
+        )
     if path is not None:
         path.write_text(figures.page(found.document), encoding="utf-8")
     answer = {**found.to_json(), "page": None if path is None else str(path)}

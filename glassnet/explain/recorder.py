@@ -138,26 +138,31 @@ class Recorder(TorchFunctionMode):
     def _after_function(self, func: Any, inputs: list[Any], output: Tensor) -> Tensor:
         sources = self._sources(inputs)
         acts = output.is_floating_point() and output.requires_grad
-        if not acts or any(_same_numbers(output, tensor) for tensor in _tensors(inputs)):
+        same = any(_same_numbers(output, tensor) for tensor in _tensors(inputs))
+        if not acts or (same and not _is_in_place(func)):
             self.holds[id(output)] = (output, sources)
             return output
         kind = func.__name__.strip("_")
         where = self.path[-1] if self.path else ""
         name = f"{where}: {kind}" if where else kind
         own = self._fresh([t for t in _tensors(inputs) if id(t) in self.names])
-        return self._record(name, kind, sources, output, own, None)
+        return self._record(name, kind, sources, output, own, None, _is_in_place(func))
 
     # --- Both -------------------------------------------------------------------------------------
 
     def _record(
         self, name: str, kind: str, sources: tuple[int, ...], output: Tensor,
-        parameters: dict[str, nn.Parameter], module: nn.Module | None,
+        parameters: dict[str, nn.Parameter], module: nn.Module | None, in_place: bool = False,
     ) -> Tensor:  # fmt: skip
         number = len(self.steps)
         if self.nudge is not None and self.nudge.step == number:
             change = torch.zeros_like(output).flatten()
             change[self.nudge.place] = self.nudge.by
-            output = output + change.view_as(output)
+            # A function that changes its argument is called for that, not for what it returns.
+            if in_place:
+                output.data += change.view_as(output)
+            else:
+                output = output + change.view_as(output)
         self.calls[name] = self.calls.get(name, 0) + 1
         shown = name if self.calls[name] == 1 else f"{name} ({self.calls[name]})"
         # A copy: the network may change the tensor itself in place.
@@ -194,6 +199,12 @@ def _keep(step: Step, gradient: Tensor) -> None:
 def _same_numbers(one: Tensor, other: Tensor) -> bool:
     """Whether one is the other in another shape."""
     return one.numel() == other.numel() and one.data_ptr() == other.data_ptr()
+
+
+def _is_in_place(func: Any) -> bool:
+    """`add_` and `+=` change their argument."""
+    name = func.__name__
+    return name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
 
 
 def _tensors(values: Any) -> list[Tensor]:

@@ -45,7 +45,7 @@ DRAWN = 20_000
 """A matrix of more numbers is told by its statistics."""
 ROW = 32
 """Units of a wide layer that stand in one row of cells."""
-MAPS = 24
+MAPS = 12
 """Maps or kernels of a convolution that are drawn."""
 TOP = 12
 """Largest contributions that are listed."""

@@ -58,11 +58,18 @@ def check(trace: Trace) -> str:
         return f"CHECK   none of {found.of:,} gradients could be measured{kinks}"
     worst = f"largest relative deviation {found.largest_deviation:.1e}, at {found.at}"
     if found.agrees:
-        return f"CHECK   they agree: {what}{kinks};\n        {worst}"
-    return (
-        f"CHECK   THEY DO NOT AGREE: {what}{kinks};\n        {worst}: measured "
-        f"{found.measured:.6g}, backpropagated {found.backpropagated:.6g}.\n        Gradients of "
-        "this network are wrong somewhere above that place, or it is not deterministic."
+        return _wrapped("CHECK", f"they agree: {what}{kinks}; {worst}")
+    return _wrapped(
+        "CHECK",
+        f"THEY DO NOT AGREE: {what}{kinks}; {worst}: measured {found.measured:.6g}, backpropagated "
+        f"{found.backpropagated:.6g}. A gradient of this network is wrong there or after it, or "
+        "the network is not deterministic.",
+    )
+
+
+def _wrapped(name: str, text: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=f"{name:<8}", subsequent_indent=" " * 8, break_on_hyphens=False
     )
 
 
