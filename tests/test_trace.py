@@ -233,7 +233,7 @@ def test_functions_between_modules_and_both_ways_of_a_residual_connection_are_se
 def test_the_command_prints_text_json_and_a_page(cli: Cli) -> None:
     run = small()
     code, out, err = cli("trace", run.path, "--example", "3", "-o", "trace.html")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     assert max(map(len, out.splitlines())) <= 100
     assert all(word in out for word in ("FORWARD", "LOSS", "BACKWARD", "they agree", "width"))
     assert "trace.html" in out
