@@ -13,6 +13,7 @@ from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
+from glassnet.explain import trace as explain
 from glassnet.figures import Document
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
@@ -137,6 +138,31 @@ class TrainedRun:
         evaluation, review = evaluate.measure(self._trained, "validation", source)
         report.write(self._trained, evaluation, review)
         return evaluation
+
+    def trace(
+        self,
+        example: int = 1,
+        *,
+        part: str = "validation",
+        input: Any = None,
+        data: str | Path | None = None,
+    ) -> explain.Trace:
+        """Show one example number by number: forward, its loss, and every gradient backward.
+
+        Args:
+            example: Its number in the part (or in ``input``), from 1.
+            part: 'validation' or 'train'; rows of the sealed test cannot be traced.
+            input: A raw input instead, as for ``predict``; it has no target, so it goes forward
+                only.
+            data: Where the data set is now, if it has moved.
+
+        Raises:
+            UserError: If there is no such example, or the run has no weights yet.
+        """
+        if input is not None:
+            return explain.trace_input(self._trained, input, example)
+        source = self._source if data is None else self._trained.source(data)
+        return explain.trace_example(self._trained, example, part, source)
 
 
 def train(

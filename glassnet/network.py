@@ -14,7 +14,7 @@ from torch import nn
 
 from glassnet import listing
 from glassnet.errors import UserError
-from glassnet.networks._columns import Flat, Slot
+from glassnet.networks._columns import Flat, NamedSlot, Slot, names_of_flat
 from glassnet.recipe import NetworkKnobs, build
 
 
@@ -63,6 +63,14 @@ def _try(network: nn.Module, name: str, input_shape: tuple[int, ...], num_output
             f"{name}: its network must answer two examples with outputs of shape "
             f"(2, {num_outputs}), found {found}."
         )
+
+
+def names_of_row(slots: Sequence[NamedSlot], width: int) -> list[str]:
+    """Names of the numbers of a row of a table, compact or spread out; none for another width."""
+    for names in ([slot.name for slot in slots], names_of_flat(slots)):
+        if len(names) == width:
+            return names
+    return []
 
 
 def resolved(knobs: NetworkKnobs) -> NetworkKnobs:

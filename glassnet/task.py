@@ -344,6 +344,10 @@ class Task(Generic[R, B]):
     """Knobs as they were given -> defaults that go with them, such as the rule with its loss."""
     findings: Sequence[Callable[[Ended[B]], str | None]] = ()
     """What to say when a training has ended: a sentence each, or None."""
+    input_names: Callable[[Any, int], Sequence[str]] = lambda facts, width: ()
+    """Facts, and the width of an encoded example -> a name for each of its numbers, or none."""
+    output_names: Callable[[Any], Sequence[str]] = lambda facts: ()
+    """Facts -> a name for each output, such as the classes, or none."""
 
 
 # --- Events ---------------------------------------------------------------------------------------

@@ -87,11 +87,11 @@ class Trained:
         """One fold of a k-fold run."""
         return Trained(run, self.task, self.trust_code)
 
-    def predict(self, raw: Any) -> Sequence[Prediction]:
-        """Answer raw inputs; the data set is not needed."""
+    def predict(self, raw: Any, network: nn.Module | None = None) -> Sequence[Prediction]:
+        """Answer raw inputs; the data set is not needed. ``network`` may stand in for the run's."""
         decision = self.decision
         more = () if decision is None else (decision,)
-        return self.task.predict(self.network, self.facts, raw, *more)
+        return self.task.predict(network or self.network, self.facts, raw, *more)
 
     @property
     def decision(self) -> Decision | None:

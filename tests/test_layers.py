@@ -32,7 +32,7 @@ ROOMS = {
     "tasks": {"tasks"},
     "catalog": {"catalog"},
     "loop": {"loop"},
-    "after": {"trained", "evaluate"},
+    "after": {"trained", "evaluate", "explain"},
     "tools": {"dryrun", "rangetest", "goals", "checkup", "show", "showcase"},
     "api": {"api"},
     "cli": {"cli", "__main__"},

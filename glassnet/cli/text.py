@@ -108,6 +108,16 @@ def check_output(output: str | None) -> None:
         raise UserError(f"--output {path}: there is no folder {path.absolute().parent}.")
 
 
+def writable(output: str) -> Path:
+    """A path for a page; an unwritable one is better found before the work than after it."""
+    path = Path(output)
+    try:
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    return path
+
+
 def write_predictions(path: Path, found: Sequence[Any]) -> None:
     """Write all answers as .csv or .json."""
     try:

@@ -87,24 +87,15 @@ def _dry_run(options: Options, task: Any, recipe: Any) -> int:
 def lr(options: Options) -> int:
     """Draw the learning-rate range test."""
     from glassnet import catalog, figures, rangetest
+    from glassnet.cli.text import writable
 
     task, recipe = catalog.resolve(options.data, options.knobs)
-    path = _writable(options.output)
+    path = writable(options.output)
     found = rangetest.run(task, recipe)
     path.write_text(figures.page(rangetest.document(found, recipe)), encoding="utf-8")
     answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
     text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"
     return say(options, {**answer, "plot": str(path)}, text)
-
-
-def _writable(output: str) -> Path:
-    """A path that can be written: better found out before the work than after it."""
-    path = Path(output)
-    try:
-        path.touch()
-    except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror}.") from None
-    return path
 
 
 # --- After training -------------------------------------------------------------------------------
@@ -142,6 +133,23 @@ def predict(options: Options) -> int:
     if options.output:
         write_predictions(Path(options.output), found)
     return say(options, {"predictions": [vars(p) for p in found]}, predictions(found, options))
+
+
+def trace(options: Options) -> int:
+    """Show one example forward through a network, its loss, and every gradient backward."""
+    from glassnet import api, figures
+    from glassnet.cli.text import writable
+
+    path = None if options.output is None else writable(options.output)
+    with api.watcher(True):
+        found = api.load(options.run, options.trust_code).trace(
+            options.example, part=options.part, input=options.input, data=options.data
+        )
+    if path is not None:
+        path.write_text(figures.page(found.document), encoding="utf-8")
+    answer = {**found.to_json(), "page": None if path is None else str(path)}
+    say(options, answer, found.text if path is None else f"{found.text}\n\npage  {path}")
+    return 0 if found.agrees else 1
 
 
 def inspect(options: Options) -> int:
@@ -219,8 +227,9 @@ def activations(options: Options) -> int:
     """Draw each activation with its derivative."""
     from glassnet import figures, showcase
     from glassnet.cli.text import activations as told
+    from glassnet.cli.text import writable
 
-    path = _writable(options.output)
+    path = writable(options.output)
     shown = showcase.activations()
     path.write_text(figures.page(showcase.document(shown)), encoding="utf-8")
     answer = {"activations": [vars(one) for one in shown], "plot": str(path)}
@@ -356,6 +365,26 @@ VERBS = (
             RUN,
             (("input",), {"metavar": "INPUT", "help": "a file, folder, archive or table"}),
             (("-o", "--output"), {"help": "write all answers to this .csv or .json file"}),
+            TRUST,
+        ),
+    ),
+    Verb(
+        "trace",
+        "Show one example number by number: forward, its loss, and every gradient backward.",
+        trace,
+        (
+            RUN,
+            (
+                ("--example",),
+                {"type": int, "default": 1, "metavar": "N", "help": "its number, from 1"},
+            ),
+            (
+                ("--part",),
+                {"default": "validation", "help": "validation (default) or train; never test"},
+            ),
+            (("--input",), {"help": "trace an example of this file or folder, forward only"}),
+            (("-o", "--output"), {"help": "draw it as a page, such as trace.html"}),
+            MOVED,
             TRUST,
         ),
     ),

@@ -117,7 +117,7 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
         examples,
         trained.facts,
         lambda i: source.name(rows[i]),
-        trained.network,
+        network,
         history,
     )
 
@@ -184,7 +184,7 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
         examples,
         reviews[0].facts,
         lambda i: places[i][0].name(places[i][1]),
-        trained.network,
+        network,
         [],
     )
 

@@ -36,6 +36,20 @@ class Slot(Protocol):
         ...
 
 
+class NamedSlot(Slot, Protocol):
+    """One number of a compact row, with names for people."""
+
+    @property
+    def name(self) -> str:
+        """Its name, mostly that of its column."""
+        ...
+
+    @property
+    def levels(self) -> Sequence[str]:
+        """Of a category: the names of its levels."""
+        ...
+
+
 class Categories(nn.Module):
     """The slots of categories as one-hot vectors and embeddings, one after another."""
 
@@ -83,6 +97,17 @@ class Flat(nn.Module):
     def forward(self, rows_BC: Tensor) -> Tensor:
         """Return the rows, spread out (B, D)."""
         return torch.cat([rows_BC[:, self.plain], *self.categories(rows_BC)], dim=1)
+
+
+def names_of_flat(slots: Sequence[NamedSlot]) -> list[str]:
+    """Names of the numbers that ``Flat`` makes of a row, in their order."""
+    small = [slot for slot in slots if 0 < slot.size <= MAX_ONE_HOT]
+    large = [slot for slot in slots if slot.size > MAX_ONE_HOT]
+    return [
+        *(slot.name for slot in slots if not slot.size),
+        *(f"{slot.name}={level}" for slot in small for level in slot.levels),
+        *(f"{slot.name} #{number}" for slot in large for number in range(1, EMBEDDED + 1)),
+    ]
 
 
 class PiecewiseLinear(nn.Module):

@@ -184,4 +184,5 @@ TASK = Task(
         "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
+    output_names=lambda facts: facts.classes,
 )

@@ -31,7 +31,7 @@ from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.decisions import Decision
 from glassnet.losses import Loss
-from glassnet.network import build_network
+from glassnet.network import build_network, names_of_row
 from glassnet.recipe import LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe, merge
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
@@ -161,4 +161,6 @@ TASK = Task(
         "roc": curves.roc,
         "columns": views.columns,
     },
+    input_names=lambda facts, width: names_of_row(facts.slots, width),
+    output_names=lambda facts: facts.classes,
 )

@@ -15,7 +15,7 @@ from glassnet import learners, losses, metrics, mixing, progress, views
 from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.losses import Loss
-from glassnet.network import build_network
+from glassnet.network import build_network, names_of_row
 from glassnet.recipe import MixupAlpha, NetworkKnobs, Recipe
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
 
@@ -102,4 +102,6 @@ TASK = Task(
         "errors": views.largest_errors,
         "columns": views.columns,
     },
+    input_names=lambda facts, width: names_of_row(facts.slots, width),
+    output_names=lambda facts: [facts.target.name],
 )
