@@ -17,13 +17,22 @@ from glassnet.errors import UserError
 from glassnet.version import __version__
 
 if TYPE_CHECKING:
-    from glassnet.api import TrainedRun, inspect, load, resume, train
+    from glassnet.api import TrainedRun, compare_optimizers, inspect, load, resume, train
 
 # Threads that wait for each other by spinning make a step eight times slower as soon as another
 # program wants a core (docs/log.md). OpenMP reads this once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__all__ = ["TrainedRun", "UserError", "__version__", "inspect", "load", "resume", "train"]
+__all__ = [
+    "TrainedRun",
+    "UserError",
+    "__version__",
+    "compare_optimizers",
+    "inspect",
+    "load",
+    "resume",
+    "train",
+]
 
 
 def __dir__() -> list[str]:

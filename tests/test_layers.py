@@ -29,7 +29,10 @@ ROOMS = {
     "catalog": {"catalog"},
     "loop": {"loop"},
     "after": {"trained", "evaluate"},
-    "tools": {"dryrun", "rangetest", "goals", "checkup", "show"},
+    "tools": {
+        "dryrun", "rangetest", "goals", "checkup", "show", "optimizer_race", "optimizer_page",
+        "diagnosis",
+    },
     "api": {"api"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip

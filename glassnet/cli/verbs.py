@@ -88,16 +88,43 @@ def lr(options: Options) -> int:
     from glassnet import catalog, figures, rangetest
 
     task, recipe = catalog.resolve(options.data, options.knobs)
-    path = Path(options.output)
-    try:
-        path.touch()  # an unwritable path is better found before the work than after it
-    except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    path = _page(options.output)
     found = rangetest.run(task, recipe)
     path.write_text(figures.page(rangetest.document(found, recipe)), encoding="utf-8")
     answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
     text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"
     return say(options, {**answer, "plot": str(path)}, text)
+
+
+def compare_optimizers(options: Options) -> int:
+    """Race all optimizers and all schedules on one problem."""
+    from glassnet import api, catalog, figures, optimizer_page, optimizer_race
+
+    with api.watcher(True):
+        task, recipe = catalog.resolve(options.data, options.knobs)
+        path = _page(options.output)
+        found = optimizer_race.run(
+            task,
+            recipe,
+            steps=options.steps,
+            seeds=options.seeds,
+            rates=options.rates,
+            minutes=options.minutes,
+        )
+    path.write_text(figures.page(optimizer_page.document(found)), encoding="utf-8")
+    answer = {**optimizer_page.to_json(found), "page": str(path)}
+    say(options, answer, f"{optimizer_page.text(found)}\n\npage  {path}")
+    return 130 if found.interrupted else 0
+
+
+def _page(name: str) -> Path:
+    """A path that can be written: better found before the work than after it."""
+    path = Path(name)
+    try:
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    return path
 
 
 # --- After training -------------------------------------------------------------------------------
@@ -111,6 +138,24 @@ def evaluate(options: Options) -> int:
     run = api.load(options.run, options.trust_code)
     found = run.evaluate(test=options.test, data=options.data)
     return say(options, found.to_json(), evaluation(found, run.openings))
+
+
+def diagnose(options: Options) -> int:
+    """Say what keeps a run from being better."""
+    from glassnet import api, figures
+    from glassnet.diagnosis import page
+
+    run = api.load(options.run, options.trust_code)
+    path = _page(options.output) if options.output else run.path / "diagnosis.html"
+    found = run.diagnose(
+        options.reachable, minutes=options.minutes, seeds=options.seeds, data=options.data
+    )
+    if options.output:
+        document = page.document(found, run.recipe)
+        path.write_text(figures.page(document), encoding="utf-8")
+    return say(
+        options, {**found.to_json(), "page": str(path)}, f"{page.text(found)}\n\npage  {path}"
+    )
 
 
 def predict(options: Options) -> int:
@@ -300,6 +345,39 @@ VERBS = (
         ),
     ),
     Verb(
+        "diagnose",
+        "Say what keeps a run from being better (bias, variance, mismatch, noise), and what to do.",
+        diagnose,
+        (
+            RUN,
+            (
+                ("--reachable",),
+                {
+                    "type": float,
+                    "metavar": "VALUE",
+                    "help": "what could be reached at best, in the task's first metric, such as "
+                    "0.95 (default: the better of a linear model and boosted trees)",
+                },
+            ),
+            (
+                ("--minutes",),
+                {
+                    "type": float,
+                    "default": 5.0,
+                    "help": "about how long the trainings of the learning curve may take "
+                    "(default: 5; 0: no curve)",
+                },
+            ),
+            (
+                ("--seeds",),
+                {"type": int, "default": 3, "help": "trainings for each size (default: 3)"},
+            ),
+            (("-o", "--output"), {"help": "the page (default: diagnosis.html in the run)"}),
+            MOVED,
+            TRUST,
+        ),
+    ),
+    Verb(
         "predict",
         "Answer new inputs with a run.",
         predict,
@@ -321,6 +399,46 @@ VERBS = (
         "Draw the learning-rate range test: loss while the rate grows.",
         lr,
         (DATA, (("-o", "--output"), {"default": "lr.html", "help": "the plot (default: lr.html)"})),
+        takes_knobs=True,
+        more_help=knobs_of_all,
+    ),
+    Verb(
+        "compare-optimizers",
+        "Race all optimizers and all schedules on one problem, each at a learning rate of its own.",
+        compare_optimizers,
+        (
+            DATA,
+            (
+                ("--minutes",),
+                {
+                    "type": float,
+                    "default": 5.0,
+                    "help": "about how long all of it may take (default: 5)",
+                },
+            ),
+            (
+                ("--steps",),
+                {
+                    "type": int,
+                    "help": "optimizer steps of each training (default: as many as the time "
+                    "allows, at most as many as the recipe takes)",
+                },
+            ),
+            (("--seeds",), {"type": int, "default": 3, "help": "trainings of each (default: 3)"}),
+            (
+                ("--rates",),
+                {
+                    "type": int,
+                    "default": 5,
+                    "help": "learning rates tried for each, at most (default: 5; 1: the task's "
+                    "default alone)",
+                },
+            ),
+            (
+                ("-o", "--output"),
+                {"default": "optimizers.html", "help": "the page (default: optimizers.html)"},
+            ),
+        ),
         takes_knobs=True,
         more_help=knobs_of_all,
     ),
