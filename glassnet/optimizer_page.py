@@ -1,4 +1,4 @@
-"""What a race of optimizers came to: figures with their noise, as a page, as text and as JSON."""
+"""What a race of optimizers came to: figures with their noise, as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Row:
     @property
     def verdict(self) -> str:
         """How it compares with the first one of its group, in words."""
-        if self.score is None:
-            return "diverged" if self.diverged else "not finished"
         if self.diverged:
             return f"{self.diverged} of {self.trainings} trainings diverged"
+        if self.score is None:
+            return "not finished"
         if self.behind == 0:
             return "first"
         if self.behind_low is None:
@@ -74,33 +74,22 @@ def to_json(found: Comparison) -> dict[str, Any]:
                 {**asdict(row), "verdict": row.verdict, **_details(group[row.name])}
                 for row in rows(found, group)
             ]
-            for title, group in _groups(found).items()
+            for title, group in groups(found).items()
         },
     }
-
-
-def text(found: Comparison) -> str:
-    """Both tables for a terminal."""
-    from glassnet.cli.text import table
-
-    parts = []
-    for title, group in _groups(found).items():
-        columns = _columns(found)
-        parts.append(f"{title}\n{table(columns, _cells(rows(found, group)))}")
-    return "\n\n".join([*parts, _how(found)])
 
 
 def document(found: Comparison) -> Document:
     """The page."""
     recipe = found.recipe
-    optimizers, plans = _groups(found).values()
+    optimizers, plans = groups(found).values()
     sections = [
         _headline(found),
         _section(found, "Optimizers", optimizers, _with_schedule(found)),
         _section(found, "Schedules", plans, f"All with {_own_optimizer(found)}."),
         Section("The learning rate over the race", "", [_plans(found)]),
         Section("The search for each rate", _SEARCH, [_searches(found)]),
-        Section("How it was measured", _how(found)),
+        Section("How it was measured", how(found)),
     ]
     title = f"Optimizers compared: {recipe.network.name} on {recipe.data}"
     return Document(title, f"{recipe.task}, {found.steps} steps of each", sections)
@@ -118,7 +107,7 @@ _SEARCH = (
 
 def _headline(found: Comparison) -> Section:
     facts = []
-    for title, group in _groups(found).items():
+    for title, group in groups(found).items():
         made = rows(found, group)
         first = made[0]
         if first.score is None:
@@ -145,7 +134,7 @@ def _section(found: Comparison, title: str, group: dict[str, Entry], words: str)
         "that a run would keep; behind: mean difference to the first, with its 95 % interval"
     )
     blocks = [
-        Table(title, _columns(found), _cells(made), note=note),
+        Table(title, columns(found), cells(made), note=note),
         _curves(found, shown, "Training loss", "step"),
         _curves(found, shown, f"Validation {metric}", "step"),
         _curves(found, shown, "Training loss", "seconds"),
@@ -213,13 +202,15 @@ def _searches(found: Comparison) -> Lines:
 # --- Figures as text ------------------------------------------------------------------------------
 
 
-def _columns(found: Comparison) -> list[str]:
+def columns(found: Comparison) -> list[str]:
+    """Names of the columns of a table of rows."""
     names = [found.metric.name, "lowest to highest"]
     first = [] if found.headline is found.metric else [found.headline.name]
     return ["name", "lr", *names, *first, "ms per step", "behind the first", ""]
 
 
-def _cells(made: list[Row]) -> list[list[Cell]]:
+def cells(made: list[Row]) -> list[list[Cell]]:
+    """Rows as people read them."""
     same = all(row.headline is None for row in made)
     return [
         [
@@ -252,7 +243,8 @@ def _own_optimizer(found: Comparison) -> str:
     return f"the recipe's optimizer, {found.own.optimizer.name}"
 
 
-def _how(found: Comparison) -> str:
+def how(found: Comparison) -> str:
+    """On what the figures rest."""
     fit = found.recipe.fit
     epochs = found.steps / found.steps_per_epoch
     whole = fit.epochs * found.steps_per_epoch
@@ -332,7 +324,8 @@ def _interval(values: list[float]) -> tuple[float | None, float | None, float | 
     return mean, mean - half, mean + half
 
 
-def _groups(found: Comparison) -> dict[str, dict[str, Entry]]:
+def groups(found: Comparison) -> dict[str, dict[str, Entry]]:
+    """Optimizers and schedules, by title."""
     return {"optimizers": found.optimizers, "schedules": found.schedules}
 
 

@@ -99,6 +99,7 @@ def lr(options: Options) -> int:
 def compare_optimizers(options: Options) -> int:
     """Race all optimizers and all schedules on one problem."""
     from glassnet import api, catalog, figures, optimizer_page, optimizer_race
+    from glassnet.cli.findings import race
 
     with api.watcher(True):
         task, recipe = catalog.resolve(options.data, options.knobs)
@@ -113,7 +114,7 @@ def compare_optimizers(options: Options) -> int:
         )
     path.write_text(figures.page(optimizer_page.document(found)), encoding="utf-8")
     answer = {**optimizer_page.to_json(found), "page": str(path)}
-    say(options, answer, f"{optimizer_page.text(found)}\n\npage  {path}")
+    say(options, answer, f"{race(found)}\n\npage  {path}")
     return 130 if found.interrupted else 0
 
 
@@ -143,6 +144,7 @@ def evaluate(options: Options) -> int:
 def diagnose(options: Options) -> int:
     """Say what keeps a run from being better."""
     from glassnet import api, figures
+    from glassnet.cli.findings import diagnosis
     from glassnet.diagnosis import page
 
     run = api.load(options.run, options.trust_code)
@@ -154,7 +156,7 @@ def diagnose(options: Options) -> int:
         document = page.document(found, run.recipe)
         path.write_text(figures.page(document), encoding="utf-8")
     return say(
-        options, {**found.to_json(), "page": str(path)}, f"{page.text(found)}\n\npage  {path}"
+        options, {**found.to_json(), "page": str(path)}, f"{diagnosis(found)}\n\npage  {path}"
     )
 
 

@@ -94,7 +94,7 @@ def _against_bias(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     )
     if (m.last_best or 0) > 0.9:
         yield longer
-    yield from _larger(kitchen)
+    yield from _larger(kitchen, "One that cannot learn its own training rows may be too small.")
     yield Advice(
         "Look for a better learning rate.",
         "A rate that is too small or too large looks like a network that is too small.",
@@ -109,9 +109,8 @@ def _against_bias(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     )
 
 
-def _larger(kitchen: Kitchen) -> Iterator[Advice]:
+def _larger(kitchen: Kitchen, why: str) -> Iterator[Advice]:
     """A network that can do more."""
-    why = "A network that cannot learn its own training rows is too small, or trained too little."
     for knob, factor in (("hidden", 2), ("channels", 2)):
         if kitchen.has(f"network.{knob}"):
             sizes = [factor * size for size in kitchen.value(f"network.{knob}")]
@@ -215,7 +214,7 @@ def _against_mismatch(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     )
     yield Advice(
         "Leave out columns that differ for a reason that has nothing to do with the answer.",
-        "Numbers, dates of recording and names of files tell where a row came from, not what it is.",
+        "Running numbers and dates of recording tell where a row came from, not what it is.",
     )
     yield Advice(
         "If the parts differ by mistake, let glassnet draw them.",
@@ -248,7 +247,7 @@ def _against_noise(kitchen: Kitchen) -> Iterator[Advice]:
 
 
 def _against_trees(kitchen: Kitchen) -> Iterator[Advice]:
-    yield from _larger(kitchen)
+    yield from _larger(kitchen, "It may find what the trees found.")
     yield from _more_regularization(kitchen)
     yield Advice(
         "Compare optimizers.",

@@ -28,6 +28,8 @@ from glassnet.trained import Trained
 
 PATIENCE = 1.5
 """A training that began in time may go on to this many times the limit."""
+MAX_LOOK = 2_000
+"""Training rows, seen and unseen, on which such a training is measured."""
 LEAST_ROWS = 20
 """A training on fewer rows says nothing."""
 
@@ -38,10 +40,9 @@ class Point:
 
     rows: int
     seed: int
-    training: float
+    training: Estimate
     """Of the task's first metric, on (a sample of) the rows that it was trained on."""
-    validation: float
-    validation_interval: Estimate
+    validation: Estimate
     unseen: Estimate | None
     """On training rows that it did not get; None if it got all."""
     seconds: float
@@ -173,17 +174,15 @@ def _point(
             examples = source.examples(which, facts).to(where)
             return estimate(metric, trained.task.score(fewer.network, examples, facts))
 
-        some = rows[: len(parts.validation)]
+        some = rows[:MAX_LOOK]
         unseen = parts.train[~torch.isin(parts.train, rows)]
         order = torch.randperm(len(unseen), generator=torch.Generator().manual_seed(seed))
-        unseen = unseen[order[: max(len(parts.validation), LEAST_ROWS)]]
-        validation = look(parts.validation)
+        unseen = unseen[order[:MAX_LOOK]]
         return Point(
             rows=size,
             seed=seed,
-            training=look(some).value,
-            validation=validation.value,
-            validation_interval=validation,
+            training=look(some),
+            validation=look(parts.validation),
             unseen=look(unseen) if len(unseen) >= LEAST_ROWS else None,
             seconds=time.monotonic() - began,
         )

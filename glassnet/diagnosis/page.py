@@ -1,4 +1,4 @@
-"""A diagnosis as a page and as text."""
+"""A diagnosis as a page."""
 
 from __future__ import annotations
 
@@ -51,29 +51,6 @@ def document(found: Diagnosis, recipe: Any) -> Document:
     return Document(f"Diagnosis of {found.run.name}", subtitle, sections)
 
 
-def text(found: Diagnosis) -> str:
-    """The same for a terminal."""
-    from textwrap import fill
-
-    from glassnet.cli.text import table
-
-    m = found.measured
-    rows = [[level.name, *_interval(level), level.examples] for level in _all_levels(m)]
-    parts = [table([m.metric.name, "value", "95 % interval", "rows"], rows)]
-    if (worth := _twice(m)) is not None:
-        parts.append(fill(worth, 96))
-    for finding in found.findings:
-        words = f"{finding.name.upper()} ({finding.certainty}): {finding.evidence}"
-        parts.append(fill(words, 96, subsequent_indent="  "))
-    parts += [fill(f"Note: {note}", 96, subsequent_indent="  ") for note in m.notes]
-    steps = []
-    for number, item in enumerate(found.advice, 1):
-        steps.append(fill(f"{number}. {item.what} {item.why}", 96, subsequent_indent="   "))
-        if item.command:
-            steps.append(f"     {item.command}")
-    return "\n\n".join([*parts, "What to try next, in order:\n" + "\n".join(steps)])
-
-
 # --- Sections -------------------------------------------------------------------------------------
 
 
@@ -90,12 +67,12 @@ def _levels(m: Measured) -> Section:
     better = "higher is better" if m.metric.better == "higher" else "lower is better"
     bars = [
         Bar(level.name, level.estimate.value, low=level.estimate.low, high=level.estimate.high)
-        for level in _all_levels(m)
+        for level in all_levels(m)
     ]
     if m.reachable is not None:
         bars.append(Bar("reachable, as you say", m.reachable))
     second = [
-        [level.name, *_interval(level), level.examples] for level in m.second_levels
+        [level.name, *interval(level), level.examples] for level in m.second_levels
     ]  # the first metric may be coarse
     words = (
         f"The network on {m.training.examples:,} of its training rows and on all "
@@ -122,7 +99,7 @@ _GAP_COLUMNS = ["what", "difference", "95 % interval", "counts from"]
 
 def _gaps(m: Measured) -> list[list[Cell]]:
     rows = {
-        "validation - training": (variance_gap(m), GAP),
+        "unseen rows - training": (variance_gap(m), GAP),
         "training - reachable": (bias_gap(m), GAP),
         **{f"validation - {name}": (gap, BEHIND) for name, gap in m.behind.items()},
     }
@@ -142,7 +119,7 @@ def _curve(m: Measured, curve: Curve) -> Section:
     own = {"training": m.training.estimate.value, "validation": m.validation.estimate.value}
     series = []
     for part, last in own.items():
-        values = {rows: [getattr(p, part) for p in points] for rows, points in sizes.items()}
+        values = {rows: [getattr(p, part).value for p in points] for rows, points in sizes.items()}
         values[curve.full_rows] = [last, *values.get(curve.full_rows, [])]
         x = sorted(values)
         y = [sum(values[rows]) / len(values[rows]) for rows in x]
@@ -159,7 +136,7 @@ def _curve(m: Measured, curve: Curve) -> Section:
         f"({len(curve.points)} trainings; the last point holds the run itself). Bands reach from "
         "the lowest to the highest training. All are validated on the same rows."
     )
-    worth = _twice(m)
+    worth = worth_of_twice(m)
     skipped = f"Left out: {'; '.join(curve.skipped)}." if curve.skipped else ""
     figure = Lines(
         "Learning curve",
@@ -172,7 +149,7 @@ def _curve(m: Measured, curve: Curve) -> Section:
     return Section("What more rows are worth", text, [figure])
 
 
-def _twice(m: Measured) -> str | None:
+def worth_of_twice(m: Measured) -> str | None:
     """What twice the rows would give, if the curve tells."""
     found, error = slope(m), m.error(m.validation.estimate.value)
     if found is None:
@@ -241,11 +218,13 @@ sealed test was not touched, and the weights of the run are as they were."""
 # --- Helpers --------------------------------------------------------------------------------------
 
 
-def _all_levels(m: Measured) -> list[Level]:
+def all_levels(m: Measured) -> list[Level]:
+    """The other models, and the network on both parts."""
     return [*m.references, m.training, m.validation]
 
 
-def _interval(level: Level) -> list[Any]:
+def interval(level: Level) -> list[Any]:
+    """Value and interval as people read them."""
     e = level.estimate
     return [short(e.value), f"{short(e.low)} to {short(e.high)}"]
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from glassnet.diagnosis.curve import Curve
+from glassnet.diagnosis.curve import Curve, Point
 from glassnet.diagnosis.references import LINEAR, TREE, TRIVIAL, Conflicts, Drift
 from glassnet.evaluate import Estimate
 from glassnet.figures import short
@@ -26,12 +26,14 @@ GAP = 0.10
 """A difference of errors that counts, as a share of the error of always the same answer."""
 BEHIND = 0.05
 """The same for being behind a reference model on the same rows, where chance is smaller."""
-MUCH_ERROR = 0.30
-"""Validation error, as such a share, above which one asks what the rest is made of."""
+MUCH_ERROR = 0.50
+"""Error of the best model, as such a share, from which one asks what the rest is made of."""
 TELLS_APART = 0.60
 """Area under the ROC curve from which training and validation rows are of different kinds."""
 FLAT = 0.05
 """Share of the error that twice the rows must take away for a learning curve to be rising."""
+LARGE = 0.35
+"""Trainings on at least this share of the rows are taken to tell validation rows from others."""
 CONFLICTING = 0.01
 """Share of the rows that any model must get wrong, since equal rows contradict them, from which
 labels are noisy for certain …"""
@@ -181,9 +183,12 @@ def judge_all(m: Measured) -> list[Finding]:
 def variance_gap(m: Measured) -> Gap:
     """How much larger the error is on rows that were not trained on.
 
-    Where validation rows are of another kind, unseen training rows tell it; that they are so is
-    another finding.
+    If validation rows are of another kind, the left-out training rows tell it instead.
     """
+    points = _large_points(m)
+    if points and m.drift is not None and m.drift.auc.low >= TELLS_APART:
+        unseen = _mean([m.error_of(p.unseen) for p in points if p.unseen is not None])
+        return difference(unseen, _mean([m.error_of(p.training) for p in points]))
     return difference(m.error_of(m.validation.estimate), m.error_of(m.training.estimate))
 
 
@@ -201,12 +206,25 @@ def bias_gap(m: Measured) -> Gap:
 
 def mismatch_gap(m: Measured) -> Gap | None:
     """How much larger the error is on validation rows than on training rows that were left out."""
-    points = [p for p in (m.curve.points if m.curve else []) if p.unseen is not None]
+    points = _large_points(m)
     if not points:
         return None
-    point = max(points, key=lambda p: (p.rows, -p.seed))
-    assert point.unseen is not None
-    return difference(m.error_of(point.validation_interval), m.error_of(point.unseen))
+    unseen = _mean([m.error_of(p.unseen) for p in points if p.unseen is not None])
+    return difference(_mean([m.error_of(p.validation) for p in points]), unseen)
+
+
+def _large_points(m: Measured) -> list[Point]:
+    """Trainings on many rows, but not on all."""
+    if m.curve is None:
+        return []
+    least = LARGE * m.curve.full_rows
+    return [p for p in m.curve.points if p.unseen is not None and p.rows >= least]
+
+
+def _mean(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of estimates on about the same rows: its interval is as wide as theirs."""
+    columns = zip(*((e.value, e.low, e.high) for e in estimates), strict=True)
+    return Estimate(*(math.fsum(column) / len(estimates) for column in columns))
 
 
 def slope(m: Measured) -> Gap | None:
@@ -220,7 +238,7 @@ def slope(m: Measured) -> Gap | None:
     if m.curve is None or len({p.rows for p in points}) < 2 or len(points) < 3:
         return None
     least = 0.5 / m.validation.examples if m.metric.proportion else 1e-12
-    pairs = [(math.log(p.rows), math.log(max(least, m.error(p.validation)))) for p in points]
+    pairs = [(math.log(p.rows), math.log(max(least, m.error(p.validation.value)))) for p in points]
     own = math.log(max(least, m.error(m.validation.estimate.value)))
     pairs.append((math.log(m.curve.full_rows), own))
     fit = stats.linregress(*zip(*pairs, strict=True))
@@ -236,7 +254,7 @@ def curve_state(m: Measured) -> Literal["rising", "flat", "unknown"]:
     flat = math.log2(1 - FLAT)
     if found.high < 0 and found.value <= flat:
         return "rising"
-    return "flat" if found.low > flat or (found.value > flat / 2) else "unknown"
+    return "flat" if found.value > flat and found.low > 2 * flat else "unknown"
 
 
 def _bias(m: Measured) -> Finding:
@@ -254,7 +272,8 @@ def _bias(m: Measured) -> Finding:
 def _variance(m: Measured, noise: Finding | None) -> Finding:
     text = (
         f"On the rows that it was trained on the network reaches {_figure(m.training)}, on "
-        f"validation rows {_figure(m.validation)}: worse by {_gap(variance_gap(m))}."
+        f"validation rows {_figure(m.validation)}; its error on rows that it did not see is larger "
+        f"by {_gap(variance_gap(m))}."
     )
     trend = {
         "rising": " The learning curve still rises: more rows would help.",
@@ -302,22 +321,23 @@ def _noise(m: Measured, bias: State) -> Finding | None:
             f"{torn.rows:,} of {torn.of:,} training rows have the same inputs as a row of another "
             f"class; any model must get at least {torn.wrong:,} of them wrong.",
         )
-    met = m.reachable is not None and error <= m.error(m.reachable)
-    trend = curve_state(m)
-    if bias == "there" or met or _behind_tree(m) or trend == "rising" or m.best_reference is None:
+    best, trend = m.best_reference, curve_state(m)
+    if best is None or m.weak_references or bias == "there" or trend == "rising":
         return None
-    if error < MUCH_ERROR * m.unit or m.weak_references:
+    least = min(error, m.error(best.estimate.value))  # what no model gets below
+    met = m.reachable is not None and least <= m.error(m.reachable)
+    if met or least < MUCH_ERROR * m.unit:
         return None
-    ahead = -min(m.behind[LINEAR].value, m.behind[TREE].value)
-    if ahead > 2 * GAP * m.unit:  # far better than the others: they are no witnesses then
-        return None
+    if -m.behind[best.name].value > 2 * GAP * m.unit:
+        return None  # the network is far ahead of the others: they are no witnesses
     text = (
-        f"Network ({_figure(m.validation)}), linear model ({_figure(m.reference(LINEAR))}) and "
-        f"boosted trees ({_figure(m.reference(TREE))}) all stop at about the same level"
+        f"No model gets far: network {_figure(m.validation)}, linear model "
+        f"{_figure(m.reference(LINEAR))}, boosted trees {_figure(m.reference(TREE))}"
     )
-    flat = ", and more rows do not help" if trend == "flat" else ""
+    flat = "; and more rows do not help" if trend == "flat" else ""
     rest = ". The rest is noise in the answers, or knowledge that these inputs do not hold."
-    return Finding("noise", "likely" if trend == "flat" else "unsure", text + flat + rest)
+    level = state(m.behind[best.name], BEHIND * m.unit) != "there" and trend == "flat"
+    return Finding("noise", "likely" if level else "unsure", text + flat + rest)
 
 
 def _behind_tree(m: Measured) -> bool:
