@@ -88,7 +88,7 @@ def document(found: Comparison) -> Document:
         _section(found, "Optimizers", optimizers, _with_schedule(found)),
         _section(found, "Schedules", plans, f"All with {_own_optimizer(found)}."),
         Section("The learning rate over the race", "", [_plans(found)]),
-        Section("The search for each rate", _SEARCH, [_searches(found)]),
+        Section("The search for each rate", _SEARCH, _searches(found)),
         Section("How it was measured", how(found)),
     ]
     title = f"Optimizers compared: {recipe.network.name} on {recipe.data}"
@@ -133,7 +133,7 @@ def _section(found: Comparison, title: str, group: dict[str, Entry], words: str)
         f"{metric}: median of the seeds (lowest to highest), on the validation part, of the lap "
         "that a run would keep; behind: mean difference to the first, with its 95 % interval"
     )
-    blocks = [
+    blocks: list[Any] = [
         Table(title, columns(found), cells(made), note=note),
         _curves(found, shown, "Training loss", "step"),
         _curves(found, shown, f"Validation {metric}", "step"),
@@ -149,8 +149,9 @@ def _curves(found: Comparison, group: dict[str, Entry], title: str, axis: str) -
     loss = title == "Training loss"
     series = []
     for name, entry in group.items():
-        curves = [t.losses if loss else [s[found.metric.name] for s in t.scores]
-                  for t in entry.trials]  # fmt: skip
+        # A training that ran away would stretch the axis; it is drawn if there is nothing else.
+        sound = [t for t in entry.trials if t.diverged is None] or entry.trials
+        curves = [t.losses if loss else [s[found.metric.name] for s in t.scores] for t in sound]
         laps = min(len(curve) for curve in curves)
         each_lap = [[curve[lap] for curve in curves] for lap in range(laps)]
         per_lap = found.steps // found.laps * (1 if axis == "step" else _step_seconds(entry))
@@ -159,10 +160,11 @@ def _curves(found: Comparison, group: dict[str, Entry], title: str, axis: str) -
         several = len(curves) > 1
         low = [min(values) for values in each_lap] if several else None
         high = [max(values) for values in each_lap] if several else None
-        ended = " (diverged)" if _sick(entry) else ""
-        series.append(Series(f"{name}{ended}", x, y, low=low, high=high))
+        bad = sum(t.diverged is not None for t in entry.trials)
+        ended = f" ({bad} diverged)" if bad else ""
+        series.append(Series(f"{name}{ended}", x, y, low=low, high=high, dashed=_sick(entry)))
     known = [v for s in series for v in s.y if v is not None and v > 0]
-    wide = bool(known) and max(known) > 10 * min(known)
+    wide = bool(known) and max(known) > 3 * min(known)
     label = "loss" if loss else found.metric.name
     return Lines(title, series, x_label=axis, y_label=label, y_log=wide)
 
@@ -180,20 +182,23 @@ def _plans(found: Comparison) -> Lines:
     return Lines("Learning rate", series, x_label="step", y_label="lr")
 
 
-def _searches(found: Comparison) -> Lines:
+def _searches(found: Comparison) -> list[Lines]:
+    """One figure for optimizers, one for schedules."""
+    return [_search(found, title, group) for title, group in groups(found).items()]
+
+
+def _search(found: Comparison, title: str, group: dict[str, Entry]) -> Lines:
     series = []
-    plans = {f"{name} schedule": entry for name, entry in found.schedules.items()}
-    for name, entry in {**plans, **found.optimizers}.items():
+    for name, entry in group.items():
         tried = sorted(entry.tried, key=lambda trial: trial.lr)
         scores = [trial.score(found.metric, found.recipe.fit.keep) for trial in tried]
-        if tried and not (entry is found.own and name in plans):
+        if tried:
             series.append(Series(name, [trial.lr for trial in tried], scores))
-    metric = found.metric.name
     return Lines(
-        f"Validation {metric.replace('_', ' ')} at each rate",
+        f"Validation {found.metric.name.replace('_', ' ')} at each rate: {title}",
         series,
         x_label="learning rate",
-        y_label=metric,
+        y_label=found.metric.name,
         x_log=True,
         note="a gap: the loss was not finite any more",
     )

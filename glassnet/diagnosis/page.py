@@ -86,7 +86,7 @@ def _levels(m: Measured) -> Section:
             "reachable is better told by --reachable."
         )
     columns = ["", m.second.name, "95 % interval", "rows"]
-    blocks = [
+    blocks: list[Any] = [
         Bars(name[:1].upper() + name[1:], bars, x_label=f"{name}, {better}"),
         Table(m.second.name.replace("_", " "), columns, second),
         Table("Differences of errors", _GAP_COLUMNS, _gaps(m)),

@@ -50,7 +50,7 @@ class Member:
     @cached_property
     def is_picture(self) -> bool:
         """Whether inputs have more axes than one."""
-        return self.train.batch(self.train.rows.new_zeros(1)).inputs.ndim > 2
+        return bool(self.train.batch(self.train.rows.new_zeros(1)).inputs.ndim > 2)
 
     @cached_property
     def features(self) -> tuple[Array, Array]:
