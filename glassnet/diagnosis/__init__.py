@@ -138,7 +138,7 @@ def _measure(trained: Trained, source: Source[Any], reachable: float | None) -> 
         behind={name: _behind(metric, validation, outcome) for name, outcome in answers.items()},
         second_levels=_levels(trained.task.metrics[1], training, validation, answers),
         reachable=reachable,
-        drift=references.drift(members[0], trained.facts),
+        drift=references.drift(members[0]),
         conflicts=references.conflicts(members[0]),
         num_training=sum(len(member.answers.targets) for member in members) // len(members),
         last_best=_last_best(trained),
@@ -169,7 +169,7 @@ def _member(trained: Trained, source: Source[Any]) -> Member:
     train = _some(train, references.MAX_ROWS)
     answers = trained.task.score(trained.network, train, trained.facts)
     answered = trained.task.score(trained.network, validation, trained.facts)
-    return Member(train, answers, validation, answered)
+    return Member(train, answers, validation, answered, trained.facts)
 
 
 def _some(examples: Examples[Any], most: int) -> Examples[Any]:

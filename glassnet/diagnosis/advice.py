@@ -81,7 +81,7 @@ def _for(finding: Finding, measured: Measured, kitchen: Kitchen) -> Iterator[Adv
         case "cannot be told":
             yield from _for_certainty(measured, kitchen)
         case "nothing stands out":
-            yield from _when_healthy(measured, kitchen)
+            yield from _when_healthy(finding, measured, kitchen)
 
 
 def _against_bias(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
@@ -267,7 +267,7 @@ def _for_certainty(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     yield Advice("Get more rows.", "Four times the validation rows halve the intervals.")
 
 
-def _when_healthy(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
+def _when_healthy(finding: Finding, m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     if m.reachable is None:
         yield Advice(
             "Say what can be reached, if you know it.",
@@ -276,6 +276,8 @@ def _when_healthy(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
         )
     if curve_state(m) == "rising":
         yield Advice("Get more rows.", "The learning curve still rises.")
+    if finding.certainty == "unsure":
+        return
     yield Advice(
         "Open the sealed test, once.",
         f"Validation says {short(m.validation.estimate.value)}; it chose the weights.",

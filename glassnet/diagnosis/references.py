@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,10 +30,14 @@ SIDE = 8
 """Pixels to which pictures are averaged on each side."""
 MAX_DRIFT_ROWS = 2_000
 """Of each part, for telling the parts apart."""
-FEW_LEVELS = 52
-"""A column of whole numbers with at most so many different ones is one-hot for linear models."""
+MOST_LEVELS = 255
+"""Levels of a category that boosted trees tell apart without an order (scikit-learn's limit)."""
+ONE_HOT = 100
+"""Levels of a category that linear models tell apart; the rare ones are one."""
 
 Array = NDArray[Any]
+Levels = Mapping[int, int]
+Model = Callable[[Array, Array, Levels], Any]
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Member:
     rest: Examples[Any]
     validation: Outcome
     """The answers to ``rest``."""
+    facts: Any
 
     @cached_property
     def is_picture(self) -> bool:
@@ -57,6 +62,12 @@ class Member:
         """Inputs as rows of numbers, float32: of training, of validation."""
         most = MAX_PICTURES if self.is_picture else MAX_ROWS
         return _features(self.train, most), _features(self.rest, len(self.rest))
+
+    @property
+    def levels(self) -> dict[int, int]:
+        """Input -> number of its levels, for inputs that hold the position of a level."""
+        slots = self.facts.slots if isinstance(self.facts, TableFacts) else []
+        return {i: slot.size for i, slot in enumerate(slots) if slot.size}
 
     @property
     def is_classification(self) -> bool:
@@ -83,13 +94,13 @@ def answer_all(members: list[Member]) -> dict[str, Outcome]:
     return found
 
 
-def _answer(model: Callable[[Array, Array], Any], member: Member) -> torch.Tensor:
+def _answer(model: Model, member: Member) -> torch.Tensor:
     """Train on the training rows, and answer the validation rows as the network would."""
     train, rest = member.features
     targets = member.answers.targets[: len(train)].numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a linear model that has not converged is good enough
-        fitted = model(train, targets)
+        fitted = model(train, targets, member.levels)
         if member.is_regression:
             return torch.from_numpy(np.asarray(fitted.predict(rest), np.float64))
         shares = np.full((len(rest), member.answers.outputs.shape[1]), 1e-6)
@@ -97,62 +108,67 @@ def _answer(model: Callable[[Array, Array], Any], member: Member) -> torch.Tenso
     return torch.from_numpy(np.log(np.clip(shares, 1e-6, 1)))
 
 
-def _majority(x: Array, y: Array) -> Any:
+def _majority(x: Array, y: Array, _: Levels) -> Any:
     from sklearn.dummy import DummyClassifier
 
     return DummyClassifier(strategy="prior").fit(x, y)
 
 
-def _mean(x: Array, y: Array) -> Any:
+def _mean(x: Array, y: Array, _: Levels) -> Any:
     from sklearn.dummy import DummyRegressor
 
     return DummyRegressor().fit(x, y)
 
 
-def _logistic(x: Array, y: Array) -> Any:
+def _logistic(x: Array, y: Array, levels: Levels) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     if len(np.unique(y)) < 2:
-        return _majority(x, y)
-    return make_pipeline(_spread(x), LogisticRegression(max_iter=300)).fit(x, y)
+        return _majority(x, y, levels)
+    return make_pipeline(_spread(x, levels), LogisticRegression(max_iter=300)).fit(x, y)
 
 
-def _ridge(x: Array, y: Array) -> Any:
+def _ridge(x: Array, y: Array, levels: Levels) -> Any:
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
 
-    return make_pipeline(_spread(x), Ridge()).fit(x, y)
+    return make_pipeline(_spread(x, levels), Ridge()).fit(x, y)
 
 
-def _tree_classifier(x: Array, y: Array) -> Any:
+def _tree_classifier(x: Array, y: Array, levels: Levels) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     if len(np.unique(y)) < 2:
-        return _majority(x, y)
-    return HistGradientBoostingClassifier(random_state=0).fit(x, y)
+        return _majority(x, y, levels)
+    return HistGradientBoostingClassifier(random_state=0, categorical_features=_few(levels)).fit(
+        x, y
+    )
 
 
-def _tree_regressor(x: Array, y: Array) -> Any:
+def _tree_regressor(x: Array, y: Array, levels: Levels) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    return HistGradientBoostingRegressor(random_state=0).fit(x, y)
+    return HistGradientBoostingRegressor(random_state=0, categorical_features=_few(levels)).fit(
+        x, y
+    )
 
 
-def _spread(x: Array) -> Any:
-    """Scale all columns; columns that hold the number of a level become one-hot as well."""
+def _few(levels: Levels) -> list[int] | None:
+    """The categories that trees can take as such; the others keep the order of their levels."""
+    return [i for i, size in levels.items() if size <= MOST_LEVELS] or None
+
+
+def _spread(x: Array, levels: Levels) -> Any:
+    """Scale the numbers; categories become one-hot."""
     from sklearn.compose import make_column_transformer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    levels = [i for i in range(x.shape[1]) if _holds_levels(x[:, i])]
-    plain = [i for i in range(x.shape[1]) if i not in set(levels)]
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer((StandardScaler(), plain), (one_hot, levels))
-
-
-def _holds_levels(column: Array) -> bool:
-    different = np.unique(column)
-    return 3 < len(different) <= FEW_LEVELS and bool((different == np.round(different)).all())
+    plain = [i for i in range(x.shape[1]) if i not in levels]
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=ONE_HOT, sparse_output=False
+    )
+    return make_column_transformer((StandardScaler(), plain), (one_hot, list(levels)))
 
 
 TRIVIAL, LINEAR, TREE = "always the same answer", "linear model", "boosted trees"
@@ -173,7 +189,7 @@ class Drift:
     """The inputs that tell the most, each with its own area under the curve."""
 
 
-def drift(member: Member, facts: Any) -> Drift | None:
+def drift(member: Member) -> Drift | None:
     """Try to tell the parts apart, cross-validated; None if there are too few rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import cross_val_predict
@@ -185,12 +201,13 @@ def drift(member: Member, facts: Any) -> Drift | None:
     draw = np.random.default_rng(0)
     some = [part[draw.permutation(len(part))[:num]] for part in (train, rest)]
     x, y = np.concatenate(some), np.repeat([0, 1], num)
-    model = HistGradientBoostingClassifier(random_state=0, max_iter=50)
+    few = _few(member.levels)
+    model = HistGradientBoostingClassifier(random_state=0, max_iter=50, categorical_features=few)
     shares = cross_val_predict(model, x, y, cv=3, method="predict_proba")[:, 1]
     outcome = Outcome(torch.from_numpy(shares), torch.from_numpy(y))
     area = _area(outcome)
     auc = Estimate(area, *bootstrap(_area, outcome, 300))
-    return Drift(auc, _telling(x, y, facts) if not member.is_picture else [])
+    return Drift(auc, _telling(x, y, member.facts) if not member.is_picture else [])
 
 
 def _area(outcome: Outcome) -> float:
@@ -199,7 +216,7 @@ def _area(outcome: Outcome) -> float:
 
 def _telling(x: Array, y: Array, facts: Any) -> list[tuple[str, float]]:
     """The three columns that tell the parts apart best, if they tell anything."""
-    known = list(facts.features) if isinstance(facts, TableFacts) else []
+    known = [slot.name for slot in facts.slots] if isinstance(facts, TableFacts) else []
     names = known if len(known) == x.shape[1] else [f"input {i + 1}" for i in range(x.shape[1])]
     truth = torch.from_numpy(y == 1)
     areas = [roc_area(truth, torch.from_numpy(x[:, i].copy())) for i in range(x.shape[1])]
