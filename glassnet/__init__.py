@@ -17,7 +17,15 @@ from glassnet.errors import UserError
 from glassnet.version import __version__
 
 if TYPE_CHECKING:
-    from glassnet.api import TrainedRun, activations, inspect, load, resume, train
+    from glassnet.api import (
+        TrainedRun,
+        activations,
+        compare_optimizers,
+        inspect,
+        load,
+        resume,
+        train,
+    )
 
 # Threads that wait for each other by spinning make a step eight times slower as soon as another
 # program wants a core (docs/log.md). OpenMP reads this once, when torch is loaded.
@@ -28,6 +36,7 @@ __all__ = [
     "UserError",
     "__version__",
     "activations",
+    "compare_optimizers",
     "inspect",
     "load",
     "resume",

@@ -8,13 +8,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, owncode, progress, showcase
+from glassnet import (
+    catalog,
+    diagnosis,
+    evaluate,
+    figures,
+    loop,
+    optimizer_race,
+    owncode,
+    progress,
+    showcase,
+)
 from glassnet import show as shows
 from glassnet.data import memory, sources
+from glassnet.diagnosis import Diagnosis
+from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
 from glassnet.explain import trace as explain
 from glassnet.figures import Document
+from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
@@ -110,6 +123,35 @@ class TrainedRun:
         report.write(self._trained, evaluation, review)
         return opened or evaluation
 
+    def diagnose(
+        self,
+        reachable: float | None = None,
+        *,
+        minutes: float = 5.0,
+        seeds: int = 3,
+        data: str | Path | None = None,
+        show: bool = True,
+    ) -> Diagnosis:
+        """Say what keeps the run from being better: bias, variance, data mismatch or noise.
+
+        The recipe is trained anew on parts of its training rows, for about ``minutes`` (0: not at
+        all); ``seeds`` is how often on each. ``reachable`` is what could be reached at best, in
+        the task's first metric, if you know it. ``diagnosis.json`` and ``diagnosis.html`` are
+        added to the run folder; weights and the sealed test are left alone.
+        """
+        source = self._source if data is None else None
+        with watcher(show):
+            found = diagnosis.diagnose(
+                self._trained,
+                source or self._trained.source(data),
+                reachable=reachable,
+                minutes=minutes,
+                seeds=seeds,
+            )
+        page = figures.page(diagnosis_page.document(found, self.recipe))
+        self._trained.run.write_text("diagnosis.html", page)
+        return found
+
     def predict(self, raw: Any) -> list[Prediction]:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.predict(raw))
@@ -165,6 +207,31 @@ class TrainedRun:
         return explain.trace_example(self._trained, example, part, source)
 
 
+def compare_optimizers(
+    data: Any,
+    *,
+    steps: int | None = None,
+    seeds: int = 3,
+    rates: int = 5,
+    minutes: float = 5.0,
+    runs: str | Path = "runs",
+    show: bool = True,
+    **knobs: Any,
+) -> Comparison:
+    """Race all optimizers and all schedules on one problem.
+
+    ``data`` and ``knobs`` are as for ``train``; a DataFrame or arrays are stored below ``runs``.
+    Each of them takes ``steps`` optimizer steps (None: as many as ``minutes`` allow), with each
+    of ``seeds`` seeds, at the best of up to ``rates`` learning rates.
+    """
+    reference, given = _reference(data, Path(runs), knobs)
+    with watcher(show):
+        task, recipe = catalog.resolve(reference, given)
+        return optimizer_race.run(
+            task, recipe, steps=steps, seeds=seeds, rates=rates, minutes=minutes
+        )
+
+
 def train(
     data: Any,
     *,
@@ -191,15 +258,18 @@ def train(
     Raises:
         UserError: If anything in the input is wrong; the message says what and what to do.
     """
-    reference = data if isinstance(data, str | Path) else memory.store(data, Path(runs))
-    own = {"target": memory.TARGET} if str(reference).endswith(".parquet") else {}
-    if isinstance(data, tuple):
-        knobs = {**own, **knobs}
-    flags = {"task": task, "network": network, **knobs}
-    given = {key: value for key, value in flags.items() if value is not None}
+    reference, given = _reference(data, Path(runs), {"task": task, "network": network, **knobs})
     with watcher(show) as watch:
-        chosen, recipe = catalog.resolve(str(reference), given)
+        chosen, recipe = catalog.resolve(reference, given)
         return _or_interrupt(start(chosen, recipe, name, runs, watch))
+
+
+def _reference(data: Any, runs: Path, knobs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What the catalogue resolves: where the data are, and the knobs that were given."""
+    reference = data if isinstance(data, str | Path) else memory.store(data, runs)
+    if isinstance(data, tuple) and str(reference).endswith(".parquet"):
+        knobs = {"target": memory.TARGET, **knobs}
+    return str(reference), {key: value for key, value in knobs.items() if value is not None}
 
 
 def load(path: str | Path, trust_code: bool = False) -> TrainedRun:

@@ -80,6 +80,16 @@ def draw(source: Source[Any], knobs: Split) -> Splits:
     return Splits(train=train, validation=validation, test=test.nonzero().flatten())
 
 
+def some(rows: Tensor, number: int, strata: Sequence[Any] | None, seed: int) -> Tensor:
+    """Draw ``number`` of the rows, each stratum in its share, in random order."""
+    drawn = rows
+    if number < len(rows):
+        order = _stratified_order(len(rows), _take(strata, rows), seed)
+        places = (torch.arange(number) + 0.5) * (len(rows) / number)
+        drawn = rows[order[places.long()]]
+    return drawn[torch.randperm(number, generator=torch.Generator().manual_seed(seed))]
+
+
 def _fold(rest: Tensor, test: Tensor, strata: Sequence[Any] | None, knobs: Split) -> Splits:
     """One of k parts of equal size and like mixture, in turn, is the validation part."""
     if len(rest) < knobs.folds:

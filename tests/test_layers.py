@@ -33,7 +33,10 @@ ROOMS = {
     "catalog": {"catalog"},
     "loop": {"loop"},
     "after": {"trained", "evaluate", "explain"},
-    "tools": {"dryrun", "rangetest", "goals", "checkup", "show", "showcase"},
+    "tools": {
+        "dryrun", "rangetest", "goals", "checkup", "show", "showcase", "optimizer_race",
+        "optimizer_page", "diagnosis",
+    },
     "api": {"api"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glassnet.cli.text import writable
 from glassnet.errors import UserError
 
 Options = argparse.Namespace
@@ -87,7 +88,6 @@ def _dry_run(options: Options, task: Any, recipe: Any) -> int:
 def lr(options: Options) -> int:
     """Draw the learning-rate range test."""
     from glassnet import catalog, figures, rangetest
-    from glassnet.cli.text import writable
 
     task, recipe = catalog.resolve(options.data, options.knobs)
     path = writable(options.output)
@@ -96,6 +96,28 @@ def lr(options: Options) -> int:
     answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
     text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"
     return say(options, {**answer, "plot": str(path)}, text)
+
+
+def compare_optimizers(options: Options) -> int:
+    """Race all optimizers and all schedules on one problem."""
+    from glassnet import api, catalog, figures, optimizer_page, optimizer_race
+    from glassnet.cli.findings import race
+
+    with api.watcher(True):
+        task, recipe = catalog.resolve(options.data, options.knobs)
+        path = writable(options.output)
+        found = optimizer_race.run(
+            task,
+            recipe,
+            steps=options.steps,
+            seeds=options.seeds,
+            rates=options.rates,
+            minutes=options.minutes,
+        )
+    path.write_text(figures.page(optimizer_page.document(found)), encoding="utf-8")
+    answer = {**optimizer_page.to_json(found), "page": str(path)}
+    say(options, answer, f"{race(found)}\n\npage  {path}")
+    return 130 if found.interrupted else 0
 
 
 # --- After training -------------------------------------------------------------------------------
@@ -123,6 +145,25 @@ def decide(options: Options) -> int:
     return say(options, found.to_json(), evaluation(found, run.openings))
 
 
+def diagnose(options: Options) -> int:
+    """Say what keeps a run from being better."""
+    from glassnet import api, figures
+    from glassnet.cli.findings import diagnosis
+    from glassnet.diagnosis import page
+
+    run = api.load(options.run, options.trust_code)
+    path = writable(options.output) if options.output else run.path / "diagnosis.html"
+    found = run.diagnose(
+        options.reachable, minutes=options.minutes, seeds=options.seeds, data=options.data
+    )
+    if options.output:
+        document = page.document(found, run.recipe)
+        path.write_text(figures.page(document), encoding="utf-8")
+    return say(
+        options, {**found.to_json(), "page": str(path)}, f"{diagnosis(found)}\n\npage  {path}"
+    )
+
+
 def predict(options: Options) -> int:
     """Answer new inputs."""
     from glassnet import api
@@ -138,7 +179,6 @@ def predict(options: Options) -> int:
 def trace(options: Options) -> int:
     """Show one example forward through a network, its loss, and every gradient backward."""
     from glassnet import api, figures
-    from glassnet.cli.text import writable
 
     path = None if options.output is None else writable(options.output)
     with api.watcher(True):
@@ -227,7 +267,6 @@ def activations(options: Options) -> int:
     """Draw each activation with its derivative."""
     from glassnet import figures, showcase
     from glassnet.cli.text import activations as told
-    from glassnet.cli.text import writable
 
     path = writable(options.output)
     shown = showcase.activations()
@@ -358,6 +397,39 @@ VERBS = (
         ),
     ),
     Verb(
+        "diagnose",
+        "Say what keeps a run from being better (bias, variance, mismatch, noise), and what to do.",
+        diagnose,
+        (
+            RUN,
+            (
+                ("--reachable",),
+                {
+                    "type": float,
+                    "metavar": "VALUE",
+                    "help": "what could be reached at best, in the task's first metric, such as "
+                    "0.95 (default: the better of a linear model and boosted trees)",
+                },
+            ),
+            (
+                ("--minutes",),
+                {
+                    "type": float,
+                    "default": 5.0,
+                    "help": "about how long the trainings of the learning curve may take "
+                    "(default: 5; 0: no curve)",
+                },
+            ),
+            (
+                ("--seeds",),
+                {"type": int, "default": 3, "help": "trainings for each size (default: 3)"},
+            ),
+            (("-o", "--output"), {"help": "the page (default: diagnosis.html in the run)"}),
+            MOVED,
+            TRUST,
+        ),
+    ),
+    Verb(
         "predict",
         "Answer new inputs with a run.",
         predict,
@@ -399,6 +471,46 @@ VERBS = (
         "Draw the learning-rate range test: loss while the rate grows.",
         lr,
         (DATA, (("-o", "--output"), {"default": "lr.html", "help": "the plot (default: lr.html)"})),
+        takes_knobs=True,
+        more_help=knobs_of_all,
+    ),
+    Verb(
+        "compare-optimizers",
+        "Race all optimizers and all schedules on one problem, each at a learning rate of its own.",
+        compare_optimizers,
+        (
+            DATA,
+            (
+                ("--minutes",),
+                {
+                    "type": float,
+                    "default": 5.0,
+                    "help": "about how long all of it may take (default: 5)",
+                },
+            ),
+            (
+                ("--steps",),
+                {
+                    "type": int,
+                    "help": "optimizer steps of each training (default: as many as the time "
+                    "allows, at most as many as the recipe takes)",
+                },
+            ),
+            (("--seeds",), {"type": int, "default": 3, "help": "trainings of each (default: 3)"}),
+            (
+                ("--rates",),
+                {
+                    "type": int,
+                    "default": 5,
+                    "help": "learning rates tried for each, at most (default: 5; 1: the task's "
+                    "default alone)",
+                },
+            ),
+            (
+                ("-o", "--output"),
+                {"default": "optimizers.html", "help": "the page (default: optimizers.html)"},
+            ),
+        ),
         takes_knobs=True,
         more_help=knobs_of_all,
     ),

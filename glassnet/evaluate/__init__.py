@@ -133,11 +133,12 @@ def record_opening(trained: Trained) -> None:
 
 def estimates(metrics: tuple[Metric, ...], outcome: Outcome) -> dict[str, Estimate]:
     """Compute every metric that is defined for these answers, with its interval."""
-    found = {metric.name: _estimate(metric, outcome) for metric in metrics}
+    found = {metric.name: estimate(metric, outcome) for metric in metrics}
     return {name: e for name, e in found.items() if math.isfinite(e.value)}
 
 
-def _estimate(metric: Metric, outcome: Outcome) -> Estimate:
+def estimate(metric: Metric, outcome: Outcome) -> Estimate:
+    """Compute one metric with its interval; NaN if it is not defined for these answers."""
     value, num = metric.compute(outcome), len(outcome.targets)
     if not math.isfinite(value):
         return Estimate(value, value, value)
@@ -184,7 +185,7 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
         examples,
         reviews[0].facts,
         lambda i: places[i][0].name(places[i][1]),
-        network,
+        trained.network,
         [],
     )
 
