@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, owncode, progress
+from glassnet import catalog, evaluate, inspection, loop, owncode, progress
 from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, report
 from glassnet.recipe import to_yaml
 from glassnet.run import Run
-from glassnet.task import Event, Finished, Look, Prediction, Source, Task
+from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
 
 Show = Callable[[Iterator[Event]], Iterator[Event]]
@@ -161,7 +163,8 @@ def start(
     run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
     owncode.keep(run, "task", recipe.task)
     owncode.keep(run, "network", recipe.network.name)
-    return go_on(Trained(run, task), recipe, source, watch)
+    examine = functools.partial(inspection.before_training, source, recipe, run)
+    return go_on(Trained(run, task), recipe, source, watch, examine)
 
 
 def resume(
@@ -187,11 +190,18 @@ def go_on_with(
     return go_on(trained, trained.recipe, trained.source(data), watch)
 
 
-def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> TrainedRun:
-    """Train to the end, then measure and report."""
+def go_on(
+    trained: Trained,
+    recipe: Any,
+    source: Source[Any],
+    watch: Show,
+    examine: Callable[[], Sequence[str]] = tuple,
+) -> TrainedRun:
+    """Say what ``examine`` finds wrong, train to the end, then measure and report."""
     run = trained.run
     try:
-        for event in watch(loop.train(trained.task, recipe, run, source)):
+        warnings = map(Warned, examine())
+        for event in watch(chain(warnings, loop.train(trained.task, recipe, run, source))):
             if isinstance(event, Finished) and run.info["status"] == "finished":
                 evaluation, review = evaluate.measure(trained, "validation", source)
                 report.write(trained, evaluation, review)

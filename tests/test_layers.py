@@ -29,7 +29,7 @@ ROOMS = {
     "catalog": {"catalog"},
     "loop": {"loop"},
     "after": {"trained", "evaluate"},
-    "tools": {"dryrun", "rangetest", "goals", "checkup", "show"},
+    "tools": {"dryrun", "rangetest", "goals", "checkup", "show", "inspection"},
     "api": {"api"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip

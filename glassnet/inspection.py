@@ -1,0 +1,106 @@
+"""What is in data and what is wrong with them: before a training, or because somebody asks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from glassnet import splits
+from glassnet.data import doctor, images, sources, tablefiles, tables
+from glassnet.data.doctor.sheet import Sheet
+from glassnet.recipe import Split
+from glassnet.run import Run
+from glassnet.task import Look, Problem, Source
+
+Thoroughness = Literal["quick", "full"]
+EXAMINED = "doctor.json"
+"""What the doctor found before a training, in the run folder."""
+
+
+def inspect(
+    reference: str | Path, target: str | None = None, effort: Thoroughness = "full"
+) -> Look:
+    """Look at data, then examine them with the parts that ``train`` would draw by default.
+
+    Raises:
+        UserError: If the data cannot be read, or have no such target.
+    """
+    look = sources.look(str(reference), target=target)
+    source = _opened(look)
+    if source is None:
+        found = doctor.examine_sheet(_without_target(look), effort)
+        met = list(look.problems)
+    else:
+        found = doctor.examine(source, drawn(source, Split()), effort)
+        met = [*look.problems, *source.problems]
+    met = [p for p in dict.fromkeys(met) if not p.kind]  # what has a kind, the doctor found too
+    return replace(look, problems=doctor.ordered([*met, *found]))
+
+
+def drawn(source: Source[Any], split: Split) -> Any:
+    """The part of each row, as a training with these knobs draws it; int8 (N,)."""
+    found = splits.draw(source, split)
+    return doctor.parts_of(found.train, found.validation, found.test, len(source))
+
+
+def before_training(source: Source[Any], recipe: Any, run: Run) -> list[str]:
+    """Examine the data of a training, keep what was found with the run, and say it in short."""
+    if recipe.doctor == "off":
+        return []
+    began = time.monotonic()
+    found = doctor.examine(source, drawn(source, recipe.split), recipe.doctor)
+    run.write_json(
+        EXAMINED,
+        {
+            "effort": recipe.doctor,
+            "seconds": round(time.monotonic() - began, 3),
+            "problems": [vars(problem) for problem in found],
+        },
+    )
+    run.update_info(doctor=dict(Counter(problem.kind for problem in found)))
+    target = f" --target {recipe.target}" if "target" in type(recipe).model_fields else ""
+    return lines(found, f"glassnet inspect {recipe.data}{target}")
+
+
+def lines(found: Sequence[Problem], command: str) -> list[str]:
+    """One short line for each kind of finding that is more than a note, and where to see all."""
+    told: dict[str, list[Problem]] = {}
+    for problem in found:
+        if problem.level != "note":
+            told.setdefault(problem.kind, []).append(problem)
+    short = [
+        f"{kind}: {problems[0].where}: {problems[0].what}"
+        + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+        for kind, problems in told.items()
+    ]
+    return [*short, f"`{command}` shows all that was found"] if short else []
+
+
+def _opened(look: Look) -> Source[Any] | None:
+    """The data as a source; None for a table whose target is not known or cannot be learned."""
+    if look.kind == "images":
+        return images.open_images(look.path)
+    if "target" not in look.details:
+        return None
+    target = look.details["target"]
+    return tables.open_table(look.path, target=target["name"], kind=target["kind"])
+
+
+def _without_target(look: Look) -> Sheet:
+    read = tablefiles.read(look.path)
+    frame = tablefiles.missing_to_null(read.frame)
+    several = len(read.files) > 1
+    parts = np.repeat(
+        [doctor.sheet.PARTS.index(part) for _, part, _ in read.files],
+        [count for *_, count in read.files],
+    ).astype(np.int8)
+    return Sheet(
+        frame=frame, parts=parts, name=lambda row: f"row {row + 1}", origin=look.path.name,
+        separator=read.separator, brought=several,
+    )  # fmt: skip
