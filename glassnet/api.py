@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from glassnet import catalog, evaluate, inspection, loop, owncode, progress
 from glassnet import show as shows
-from glassnet.data import memory, sources
+from glassnet.data import memory
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, report
 from glassnet.recipe import to_yaml
@@ -149,9 +149,33 @@ def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
     return TrainedRun(_open(path, trust_code))
 
 
-def inspect(data: str | Path, target: str | None = None) -> Look:
-    """Say what is in a data set, what is wrong with it, and which tasks fit (``details``)."""
-    return sources.look(str(data), target=target)
+def inspect(
+    data: str | Path,
+    target: str | None = None,
+    *,
+    fix: str | Path | None = None,
+    effort: Literal["quick", "full"] = "full",
+    show: bool = True,
+) -> Look:
+    """Say what is in a data set and what is wrong with it (``problems``, the worst first).
+
+    Args:
+        data: A path, or a name from ``glassnet datasets``.
+        target: The column to predict, for tables; without it, answers are not examined.
+        fix: Where to write a repaired copy, with the list of changes beside it; it must not exist.
+            The original is never touched.
+        effort: "full" examines all rows (the costly checks up to some ten thousand), "quick" is
+            what ``train`` does.
+        show: Whether to show progress.
+
+    Raises:
+        UserError: If the data cannot be read, or ``fix`` cannot be written.
+    """
+    with watcher(show):
+        look = inspection.inspect(data, target, effort)
+        if fix is not None:
+            inspection.fix(look, target, fix)
+    return look
 
 
 def start(

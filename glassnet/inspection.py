@@ -12,8 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from glassnet import splits
-from glassnet.data import doctor, images, sources, tablefiles, tables
+from glassnet.data import doctor, images, layouts, sources, tablefiles, tables
+from glassnet.data.doctor import page, repair
+from glassnet.data.doctor.repair import Repairs
 from glassnet.data.doctor.sheet import Sheet
+from glassnet.errors import UserError
+from glassnet.figures import Document
 from glassnet.recipe import Split
 from glassnet.run import Run
 from glassnet.task import Look, Problem, Source
@@ -39,8 +43,33 @@ def inspect(
     else:
         found = doctor.examine(source, drawn(source, Split()), effort)
         met = [*look.problems, *source.problems]
-    met = [p for p in dict.fromkeys(met) if not p.kind]  # what has a kind, the doctor found too
+    met = [p for p in dict.fromkeys(met) if p.kind not in _SEEN_BETTER]
     return replace(look, problems=doctor.ordered([*met, *found]))
+
+
+_SEEN_BETTER = ("duplicates", "unused columns")
+"""What a first look tells and the doctor tells better."""
+
+
+def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
+    """Write a repaired copy of inspected data to ``out``; the original is never touched.
+
+    Raises:
+        UserError: If ``out`` exists or cannot be written.
+    """
+    path = Path(out).expanduser()
+    try:
+        if look.kind == "images":
+            return repair.images(layouts.find(look.path), look.problems, path)
+        target = target or look.details.get("target", {}).get("name")
+        return repair.table(look.path, target, path)
+    except OSError as error:
+        raise UserError(f"--fix {out}: could not be written ({error.strerror}).") from None
+
+
+def document(look: Look) -> Document:
+    """A page of what was found; of images, the pictures themselves."""
+    return page.document(look, layouts.find(look.path) if look.kind == "images" else None)
 
 
 def drawn(source: Source[Any], split: Split) -> Any:

@@ -89,15 +89,20 @@ def lr(options: Options) -> int:
 
     task, recipe = catalog.resolve(options.data, options.knobs)
     path = Path(options.output)
-    try:
-        path.touch()  # an unwritable path is better found before the work than after it
-    except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror}.") from None
+    _check_writable(path)
     found = rangetest.run(task, recipe)
     path.write_text(figures.page(rangetest.document(found, recipe)), encoding="utf-8")
     answer = {"suggestion": found.suggestion, "lr": found.lrs, "loss": found.losses}
     text = f"suggested --fit.lr {found.suggestion:.2g}\nplot  {path}"
     return say(options, {**answer, "plot": str(path)}, text)
+
+
+def _check_writable(path: Path) -> None:
+    """An unwritable path is better found before the work than after it."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror}.") from None
 
 
 # --- After training -------------------------------------------------------------------------------
@@ -126,12 +131,19 @@ def predict(options: Options) -> int:
 
 
 def inspect(options: Options) -> int:
-    """Look at data before training."""
-    from glassnet import catalog
-    from glassnet.cli.text import look
-    from glassnet.data import sources
+    """Look at data before training, and repair a copy."""
+    from glassnet import api, catalog, figures, inspection
+    from glassnet.cli.text import look, repairs
 
-    found = sources.look(options.data, target=options.target)
+    page = Path(options.output) if options.output else None
+    if page:
+        _check_writable(page)
+    with api.watcher(True):
+        found = inspection.inspect(options.data, options.target)
+        done = inspection.fix(found, options.target, options.fix) if options.fix else None
+        if page:
+            document = inspection.document(found)
+            page.write_text(figures.page(document), encoding="utf-8")
     fitting = catalog.tasks_for(found)
     answer = {
         "kind": found.kind,
@@ -140,7 +152,14 @@ def inspect(options: Options) -> int:
         "problems": [vars(problem) for problem in found.problems],
         "tasks": fitting,
     }
-    return say(options, answer, look(found, fitting, options))
+    text = look(found, fitting, options)
+    if done:
+        answer["fix"] = {"out": str(done.out), "log": str(done.log), "done": done.summary}
+        text += f"\n\n{repairs(done)}"
+    if page:
+        answer["page"] = str(page)
+        text += f"\n\npage  {page}"
+    return say(options, answer, text)
 
 
 def runs(options: Options) -> int:
@@ -312,9 +331,14 @@ VERBS = (
     ),
     Verb(
         "inspect",
-        "Say what is in data, what is wrong with it, and which task fits.",
+        "Say what is in data, what is wrong with it, and which task fits; repair a copy.",
         inspect,
-        (DATA, (("--target",), {"help": "the column to predict, for tables"})),
+        (
+            DATA,
+            (("--target",), {"help": "the column to predict, for tables"}),
+            (("--fix",), {"metavar": "OUT", "help": "write a repaired copy to this new path"}),
+            (("-o", "--output"), {"help": "write a page with all findings to this .html file"}),
+        ),
     ),
     Verb(
         "lr",

@@ -105,7 +105,7 @@ def _codes(cells: pl.Series) -> Array:
     """The position where each value occurs first: the same for columns that tell the same."""
     hashed = cells.hash(seed=1).to_numpy()
     _, first, inverse = np.unique(hashed, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)  # type: ignore[no-any-return]
+    return first[inverse].astype(np.int64)
 
 
 # --- Leaks ----------------------------------------------------------------------------------------

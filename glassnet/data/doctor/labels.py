@@ -27,6 +27,8 @@ SURE = 0.9
 """Probability that the suggested class must have."""
 DOUBT = 0.05
 """Probability that the given class may have."""
+ABLE = 0.6
+"""Share of right answers below which a quick model has no say about labels."""
 FAR = 8.0
 """Residual, in robust standard deviations of its neighbourhood, that is suspicious."""
 FEWEST = 60
@@ -74,10 +76,19 @@ def expected(p: Array) -> float:
 def suspicious_classes(sheet: Any, rows: Array, p: Array, looked: str) -> Iterator[Problem]:
     """What is said of suspicious labels of rows (or images), with the class suggested."""
     y = np.asarray(sheet.answers)[rows]
+    right, by_chance = float((p.argmax(axis=1) == y).mean()), expected(p)
+    if right < ABLE:
+        yield Problem(
+            sheet.origin,
+            f"labels could not be checked: a quick model is right for {right:.1%} only",
+            "nothing to do; look at the worst mistakes in the report of a run",
+            kind="suspicious labels",
+            level="note",
+        )
+        return
     worst, best = suspects(p, y)
     if not len(worst):
         return
-    right, by_chance = float((p.argmax(axis=1) == y).mean()), expected(p)
     overlap = len(worst) <= by_chance + 2 * np.sqrt(by_chance)
     about = f"; classes that overlap as these do would give about {by_chance:.0f}"
     yield Problem(

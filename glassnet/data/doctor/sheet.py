@@ -98,9 +98,9 @@ def of_source(source: TableSource, parts: Array, brought: bool) -> Sheet:
     else:
         answers = np.array(strata, np.int64)
     return Sheet(
-        frame=source.frame.drop(target.name), parts=parts, name=source.name, origin=Path(source.origin).name,
-        answers=answers, classes=source.target.classes, target=target.name,
-        separator=source.separator, brought=brought,
+        frame=source.frame.drop(target.name), parts=parts, name=source.name,
+        origin=Path(source.origin).name, answers=answers, classes=source.target.classes,
+        target=target.name, separator=source.separator, brought=brought,
     )  # fmt: skip
 
 
