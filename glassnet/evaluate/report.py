@@ -136,7 +136,7 @@ def _doctor(trained: Trained) -> tuple[str, list[Any]]:
     """What the examination before training found."""
     run = trained.run
     if not run.exists("doctor.json"):
-        return "The data were not examined before training (doctor: off).", []
+        return "The data were not examined before training (doctor: skip).", []
     found = run.read_json("doctor.json")
     examined = f"Examined before training ({found['effort']}, {found['seconds']:.1f} s): "
     if not found["problems"]:

@@ -57,8 +57,8 @@ def groups(frame: pl.DataFrame) -> Array:
 
 def firsts(group: Array) -> Array:
     """For each row the first row that equals it, (N,)."""
-    _, first = np.unique(group, return_index=True)
-    return first[group]
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse])
 
 
 def _whole_rows(sheet: Sheet) -> Array:
