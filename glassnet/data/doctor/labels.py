@@ -27,6 +27,8 @@ SURE = 0.9
 """Probability that the suggested class must have."""
 DOUBT = 0.05
 """Probability that the given class may have."""
+MANY = 0.015
+"""Share of suspicious labels that is worth a warning, even if the classes overlap so much."""
 ABLE = 0.6
 """Share of right answers below which a quick model has no say about labels."""
 FAR = 8.0
@@ -89,7 +91,7 @@ def suspicious_classes(sheet: Any, rows: Array, p: Array, looked: str) -> Iterat
     worst, best = suspects(p, y)
     if not len(worst):
         return
-    overlap = len(worst) <= by_chance + 2 * np.sqrt(by_chance)
+    overlap = len(worst) <= by_chance + 2 * np.sqrt(by_chance) and len(worst) < MANY * len(y)
     about = f"; classes that overlap as these do would give about {by_chance:.0f}"
     yield Problem(
         f"{sheet.origin}: {sheet.target}" if sheet.target else sheet.origin,
