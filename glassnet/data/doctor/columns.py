@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glassnet.data.columns import Column
 from glassnet.data.doctor import quick
 from glassnet.data.doctor.sheet import Sheet, numbers_of, sample
-from glassnet.data.tables import Column
 from glassnet.task import Problem
 
 Array = NDArray[Any]

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glassnet.data.columns import Column
 from glassnet.data.doctor.sheet import PARTS, TEST, TRAIN, VALIDATION, Sheet, numbers_of
-from glassnet.data.tables import Column
 from glassnet.task import Problem
 
 Array = NDArray[Any]

@@ -43,7 +43,8 @@ def _section(problem: Problem, layout: Layout | None) -> Section:
     rows = [[item] for item in problem.items[:LISTED]]
     more = len(problem.items) - len(rows)
     note = f"{more:,} more; glassnet inspect --json lists them all." if more > 0 else ""
-    blocks.append(Table("Where", ["row, file or pair"], rows, note=note))
+    if not blocks or len(problem.items) > PICTURES:
+        blocks.append(Table("Where", ["row, file or pair"], rows, note=note))
     return Section(f"{problem.kind or 'other'} ({problem.level})", text, blocks)
 
 

@@ -15,7 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Column, TableSource, learn_column, read_numbers
+from glassnet.data import cells
+from glassnet.data.columns import Column, learn_column
+from glassnet.data.tables import TableSource
 
 Array = NDArray[Any]
 
@@ -93,7 +95,7 @@ def of_source(source: TableSource, parts: Array, brought: bool) -> Sheet:
     """The sheet of an opened table."""
     target, strata = source.target, source.strata
     if strata is None:
-        numbers = read_numbers(source.frame[target.name], source.separator)[1]
+        *_, numbers = cells.read_numbers(source.frame[target.name], source.separator)
         answers = numbers.to_numpy().astype(np.float64)
     else:
         answers = np.array(strata, np.int64)
@@ -106,45 +108,29 @@ def of_source(source: TableSource, parts: Array, brought: bool) -> Sheet:
 
 def numbers_of(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[Array, Array]:
     """Columns as float64 (N, C) with NaN for missing, and which of them are categories (C,)."""
-    cells = [_one(frame[column.name], column) for column in columns]
+    found = [_one(frame[column.name], column) for column in columns]
     empty = np.zeros((frame.height, 0))
     return (
-        np.column_stack(cells) if cells else empty,
+        np.column_stack(found) if found else empty,
         np.array([column.kind in ("category", "text", "boolean") for column in columns], bool),
     )
 
 
-def _one(cells: pl.Series, column: Column) -> Array:
-    if column.kind == "number":
-        return _floats(_as_numbers(cells, column.notation))
-    if column.kind == "date":
-        return _floats(_as_days(cells, column.format))
-    return _levels(cells)
+def _one(column: pl.Series, learned: Column) -> Array:
+    if learned.kind == "number":
+        return _floats(cells.numbers(column, learned.notation, learned.unit))
+    if learned.kind == "date":
+        return _floats(cells.days(cells.dates(column, learned.format)))
+    return _levels(column)
 
 
-def _as_numbers(cells: pl.Series, notation: str) -> pl.Series:
-    separator = ";" if notation == "comma" else ","
-    return read_numbers(cells, separator)[1] if cells.dtype == pl.String else cells
+def _floats(values: pl.Series) -> Array:
+    return cells.finite(values).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
-def _as_days(cells: pl.Series, format: str) -> pl.Series:
-    if cells.dtype != pl.String:
-        return cells.to_physical()
-    if format == "%H:%M:%S":
-        cells, format = "1970-01-01 " + cells, "%Y-%m-%d %H:%M:%S"
-    kind = pl.Datetime("us") if "%H" in format else pl.Date
-    return cells.str.strptime(kind, format, strict=False).cast(pl.Datetime("us")).to_physical()
-
-
-def _floats(cells: pl.Series) -> Array:
-    values = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy()
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
-def _levels(cells: pl.Series) -> Array:
+def _levels(column: pl.Series) -> Array:
     """Levels by frequency, 0 the most frequent; the rare ones share a number; missing is NaN."""
-    text = cells.cast(pl.String)
+    text = cells.as_text(column)
     counts = text.drop_nulls().value_counts(sort=True, name="n")
     order = counts.sort(["n", text.name], descending=[True, False])[text.name].to_list()
     number = {level: float(min(k, MOST_LEVELS)) for k, level in enumerate(order)}
