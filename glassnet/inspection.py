@@ -97,11 +97,14 @@ def before_training(source: Source[Any], recipe: Any, run: Run) -> list[str]:
     return lines(found, f"glassnet inspect {recipe.data}{target}")
 
 
+_TOLD_BY_TRAINING = ("rejected rows", "unreadable images")
+
+
 def lines(found: Sequence[Problem], command: str) -> list[str]:
     """One short line for each kind of finding that is more than a note, and where to see all."""
     told: dict[str, list[Problem]] = {}
     for problem in found:
-        if problem.level != "note":
+        if problem.level != "note" and problem.kind not in _TOLD_BY_TRAINING:
             told.setdefault(problem.kind, []).append(problem)
     short = [
         f"{kind}: {problems[0].where}: {problems[0].what}"

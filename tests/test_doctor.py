@@ -16,7 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 import glassnet
 from glassnet import UserError, inspection
 from glassnet.data import doctor
-from glassnet.data.doctor import drift, labels, repeats
+from glassnet.data.doctor import drift, labels, near
 from glassnet.data.images import open_images
 from glassnet.data.tables import open_table
 from glassnet.task import Look, Problem
@@ -187,11 +187,11 @@ def test_groups_that_parts_tear_apart_are_named(tmp_path: Path) -> None:
 
 def test_the_order_of_neighbours_is_that_of_an_exhaustive_search() -> None:
     x = np.random.default_rng(0).normal(size=(3000, 6)).astype(np.float32)
-    near, which = repeats.neighbours(x, 4, "")
+    distance, which = near.neighbours(x, 4, "")
     distances = np.linalg.norm(x[:50, None] - x, axis=2)
     distances[np.arange(50), np.arange(50)] = np.inf
     assert (which[:50] == distances.argsort(axis=1)[:, :4]).all()
-    assert np.allclose(near[:50], np.sort(distances, axis=1)[:, :4], atol=1e-5)
+    assert np.allclose(distance[:50], np.sort(distances, axis=1)[:, :4], atol=1e-5)
 
 
 ODD = {

@@ -11,13 +11,13 @@ Their answers are read for one thing only: whether two whole rows are equal. No 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data.doctor import columns, drift, groups, labels, pictures, repeats, sheet
+from glassnet.data.doctor.effort import EFFORTS, Effort
 from glassnet.data.images import ImageSource
 from glassnet.data.tables import TableSource
 from glassnet.progress import tell
@@ -25,25 +25,6 @@ from glassnet.task import Problem, Source
 
 LEVELS = ("serious", "warning", "note")
 """From the worst."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is looked at; what is more is sampled, and the findings say so."""
-
-    rows: int
-    """Rows of a table on which quick models learn."""
-    pairs: int
-    """Rows of a table among which nearly equal ones are sought."""
-    images: int
-    """Images that are decoded to small pictures."""
-    folds: int
-
-
-EFFORTS = {
-    "quick": Effort(rows=4_000, pairs=4_000, images=4_000, folds=3),
-    "full": Effort(rows=20_000, pairs=12_000, images=70_000, folds=5),
-}
 
 
 def examine(
@@ -57,7 +38,7 @@ def examine(
     if isinstance(source, TableSource):
         return ordered(_of_table(sheet.of_source(source, parts, brought), bounds))
     if isinstance(source, ImageSource):
-        return ordered(pictures.check(source, parts, brought, bounds.images, bounds.folds))
+        return ordered(pictures.check(source, parts, brought, bounds))
     return []
 
 

@@ -12,19 +12,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from glassnet.data import layouts, pixels
-from glassnet.data.doctor import drift, labels, quick, repeats
+from glassnet.data.doctor import drift, labels, near, quick, repeats
+from glassnet.data.doctor.album import Album, components, correlation, look
+from glassnet.data.doctor.effort import Effort
 from glassnet.data.doctor.sheet import TEST, TRAIN, VALIDATION, sample
-from glassnet.data.images import ImageFacts, ImageSource, to_tensor
+from glassnet.data.images import ImageSource
 from glassnet.data.layouts import ArrayStore
 from glassnet.data.threads import in_threads
 from glassnet.progress import tell
@@ -32,52 +31,24 @@ from glassnet.task import Problem
 
 Array = NDArray[Any]
 
-SIDE = 32
-"""Pixels of a small picture on each side."""
-COMPONENTS = 48
-"""Principal components by which small pictures are compared."""
 BLANK = 1.0
 """Standard deviation in grey levels (of 255) below which an image shows nothing."""
 TINY = 8
 """Pixels on the shorter side below which an image can hardly be learned from."""
-BYTES = 256 * 2**20
-"""Files of up to this many bytes in all are decoded; of bigger sets, fewer images."""
 MOST_JUDGED = 15_000
 """Images whose labels are checked."""
 ALIKE = 0.98
 """Correlation that two small pictures must have to be called nearly equal."""
 
 
-@dataclass(frozen=True)
-class Album:
-    """What was found by looking at images; one row for each that could be read."""
-
-    origin: str
-    classes: Sequence[str]
-    name: Callable[[int], str]
-    answers: Array
-    """Class numbers of all rows of the source."""
-    parts: Array
-    brought: bool
-    rows: Array
-    """The rows of the source that were looked at and could be read, (N,)."""
-    small: Array
-    """float32 (N, 3, S, S), 0 to 255."""
-    shapes: Array
-    """Height, width and channels of each original, (N, 3)."""
-    unread: Sequence[Problem]
-    sampled: bool
-    target: str = ""
-
-
-def check(
-    source: ImageSource, parts: Array, brought: bool, most: int, count: int
-) -> Iterator[Problem]:
-    """All checks of a set of images; pixels of at most ``most`` of them are looked at."""
-    album = look(source, parts, brought, most)
+def check(source: ImageSource, parts: Array, brought: bool, bounds: Effort) -> Iterator[Problem]:
+    """All checks of a set of images, within the bounds of an effort."""
+    album, count = look(source, parts, brought, bounds.images, bounds.bytes), bounds.folds
+    if album.sampled:
+        yield _sampled(source, album)
     yield from album.unread
     yield from _odd_images(source, album)
-    group = _equal_files(source, most)
+    group = _equal_files(source)
     yield from _duplicates(album, group)
     yield from _straddling(album, group)
     labelled = np.flatnonzero((parts != TEST) & (group >= 0))
@@ -91,70 +62,23 @@ def check(
     yield from _suspicious(album, points, count)
 
 
-def look(source: ImageSource, parts: Array, brought: bool, most: int) -> Album:
-    """Decode a sample (of small sets: all) to small pictures."""
-    rows = sample(len(source), _affordable(source, most))
-    whites = layouts.whites(source.layout.store, rows)
-    read = partial(_small, source, whites)
-    kept, pictures, shapes, unread = [], [], [], []
-    for row, found in zip(
-        rows.tolist(), in_threads(read, rows.tolist(), partial(tell, "examining images")),
-        strict=True,
-    ):  # fmt: skip
-        if isinstance(found, Problem):
-            unread.append(found)
-        else:
-            kept.append(row)
-            pictures.append(found[0])
-            shapes.append(found[1])
-    empty = np.zeros((0, 3, SIDE, SIDE), np.uint8)
-    return Album(
-        origin=source.path.name, classes=source.classes, name=source.name,
-        answers=source.layout.labels, parts=parts, brought=brought, rows=np.array(kept, np.int64),
-        small=np.stack(pictures) if pictures else empty,
-        shapes=np.array(shapes, np.int64).reshape(-1, 3), unread=unread,
-        sampled=len(rows) < len(source),
-    )  # fmt: skip
-
-
-def _affordable(source: ImageSource, most: int) -> int:
-    store = source.layout.store
-    if isinstance(store, ArrayStore):
-        return most
-    total = sum(store.files.sizes[name] for name in store.names)
-    return min(most, max(200, int(len(source) * BYTES / max(total, 1))))
-
-
-def _small(source: ImageSource, whites: dict[str, float], row: int) -> Any:
-    """A small picture (3, S, S) with the original's shape, or what is wrong."""
-    form = ImageFacts(
-        channels=3, height=SIDE, width=SIDE, mean=[], std=[], classes=[], whites=whites
-    )
-    try:
-        raw = source.layout.store.raw(row)
-        if isinstance(raw, bytes):
-            shape = pixels.header(raw)
-            size = (shape.height, shape.width, shape.channels)
-        else:
-            size = raw.shape
-        return to_tensor(raw, form).numpy(), size
-    except pixels.Unreadable as error:
-        what, remedy = error.what, error.remedy
-    except OSError as error:
-        what, remedy = f"cannot be read ({error})", "check the file"
+def _sampled(source: ImageSource, album: Album) -> Problem:
+    looked = len(album.rows) + len(album.unread)
     return Problem(
-        source.name(row), what, f"left out; {remedy}", kind="unreadable images",
-        items=(source.name(row),), rows=((row,),), fix="not copied",
-    )  # fmt: skip
+        album.origin,
+        f"{looked:,} of {len(source):,} images were decoded to be looked at, drawn at random",
+        "what concerns pixels was sought among these only; `glassnet inspect` looks at more",
+        kind="sample",
+        level="note",
+    )
 
 
 # --- Single images --------------------------------------------------------------------------------
 
 
 def _odd_images(source: ImageSource, album: Album) -> Iterator[Problem]:
-    blank = album.small.std(axis=(1, 2, 3)) < BLANK
-    # A picture with a coloured surface varies between its channels only.
-    blank |= (album.small.std(axis=(2, 3)) < BLANK).all(axis=1)
+    # A picture of one colour varies between its channels only.
+    blank = (album.small.std(axis=(2, 3)) < BLANK).all(axis=1)
     yield from _listed(
         album, blank, "blank images", "show one colour only",
         "look at them; remove them if they are mistakes",
@@ -204,7 +128,7 @@ def _misnamed(source: ImageSource, row: int) -> bool:
 # --- Copies ---------------------------------------------------------------------------------------
 
 
-def _equal_files(source: ImageSource, most: int) -> Array:
+def _equal_files(source: ImageSource) -> Array:
     """Groups of images whose bytes are equal, (N,) over all rows of the source; -1: unknown."""
     store = source.layout.store
     if isinstance(store, ArrayStore):
@@ -260,51 +184,24 @@ def _straddling(album: Album, group: Array) -> Iterator[Problem]:
             yield repeats.straddling(album, part, pairs, int((parts == part).sum()))
 
 
-def components(small: Array) -> Array:
-    """Principal components (N, COMPONENTS) of grey and colour at even brightness and contrast."""
-    flat = _even(small)
-    centred = flat - flat.mean(dim=0)
-    covariance = centred.T @ centred / len(centred)
-    _, vectors = torch.linalg.eigh(covariance.double())
-    points: Array = (centred @ vectors[:, -COMPONENTS:].flip(1).float()).numpy()
-    return points
-
-
-def _even(small: Array) -> torch.Tensor:
-    """Half as large, minus the mean, over the standard deviation; float32 (N, 3 * 16 * 16)."""
-    x = torch.from_numpy(np.ascontiguousarray(small))
-    halves = [
-        torch.nn.functional.avg_pool2d(chunk.float(), 2).flatten(1) for chunk in x.split(4096)
-    ]
-    flat = torch.cat(halves)
-    flat = flat - flat.mean(dim=1, keepdim=True)
-    return flat / flat.std(dim=1, keepdim=True).clamp(min=1.0)
-
-
 def _near(album: Album, group: Array, points: Array) -> Iterator[Problem]:
     """Nearly equal images that are not equal."""
     of_row = group[album.rows]
     _, one_of_each = np.unique(of_row, return_index=True)
     keep = np.sort(one_of_each)
     told = []
-    for a, b in repeats.near_pairs(points[keep], limit=NEAR, told="comparing images"):
+    for a, b in near.pairs(points[keep], limit=NEAR, told="comparing images"):
         one, other = int(keep[a]), int(keep[b])
         alike = correlation(album.small[one], album.small[other])
         if alike >= ALIKE:
             told.append((int(album.rows[one]), int(album.rows[other]), f"correlation {alike:.4f}"))
     if told:
         looked = f" among {len(keep):,} images drawn" if album.sampled else ""
-        yield repeats.near_problem(album, told, looked)
+        yield near.problem_of(album, told, looked)
 
 
 NEAR = 0.3
 """Nearest distance as a share of that to the tenth neighbour; the correlation decides then."""
-
-
-def correlation(one: Array, other: Array) -> float:
-    """Correlation of two small pictures (3, S, S)."""
-    a, b = (x.astype(np.float64).ravel() - x.mean() for x in (one, other))
-    return float(a @ b / max(np.sqrt((a @ a) * (b @ b)), 1e-12))
 
 
 # --- Groups by names ------------------------------------------------------------------------------
