@@ -99,7 +99,7 @@ def test_equal_rows_with_other_labels_bound_the_accuracy(tmp_path: Path) -> None
     frame.write_csv(tmp_path / "train.csv")
     source = open_table(pl.concat([frame, other]), target="kind", kind="categories")
     (problem,) = of(doctor.examine(source, np.zeros(575, np.int8), "quick"), "label conflicts")
-    assert "6 groups" in problem.what and f"{1 - 6 / 575:.2%}" in problem.what
+    assert "6 groups of equals" in problem.what and f"{1 - 6 / 575:.2%}" in problem.what
     assert "row 1 'malign' = row 570 'neither'" in problem.items
 
 

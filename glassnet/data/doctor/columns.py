@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glassnet.data.columns import Column
 from glassnet.data.doctor import quick
+from glassnet.data.doctor.effort import counted
 from glassnet.data.doctor.sheet import Sheet, numbers_of, sample
 from glassnet.task import Problem
 
@@ -70,9 +71,10 @@ def _odd_cells(sheet: Sheet) -> Iterator[Problem]:
         odd = np.flatnonzero(np.isnan(read) & cells.is_not_null().to_numpy())
         if len(odd):
             kind = "finite numbers" if column.kind == "number" else "dates as the others are"
+            such = str(cells[int(odd[0])])
             yield Problem(
                 f"column {column.name!r}",
-                f"{len(odd):,} cells are no {kind}, such as {str(cells[int(odd[0])])!r}",
+                f"{counted(len(odd), 'cell')} that are no {kind}, such as {such!r}",
                 "they count as missing; mend them if they should count",
                 kind="odd cells",
                 level="note",

@@ -1,4 +1,4 @@
-"""How much the doctor looks at."""
+"""How much the doctor looks at, and how it counts."""
 
 from __future__ import annotations
 
@@ -26,3 +26,12 @@ EFFORTS = {
     "quick": Effort(rows=4_000, pairs=4_000, images=4_000, bytes=256e6, folds=3),
     "full": Effort(rows=20_000, pairs=12_000, images=70_000, bytes=math.inf, folds=5),
 }
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data.doctor import quick
+from glassnet.data.doctor.effort import counted
 from glassnet.data.doctor.sheet import Sheet, numbers_of, sample
 from glassnet.task import Problem
 
@@ -93,10 +94,11 @@ def suspicious_classes(sheet: Any, rows: Array, p: Array, looked: str) -> Iterat
         return
     overlap = len(worst) <= by_chance + 2 * np.sqrt(by_chance) and len(worst) < MANY * len(y)
     about = f"; classes that overlap as these do would give about {by_chance:.0f}"
+    about = about if by_chance >= 1 else ""
     yield Problem(
         f"{sheet.origin}: {sheet.target}" if sheet.target else sheet.origin,
-        f"{len(worst):,} labels look wrong{looked}: a quick model that did not see them, and is "
-        f"right for {right:.1%}, is sure of another class{about if by_chance >= 1 else ''}",
+        f"{counted(len(worst), 'label')} looking wrong{looked}: a quick model that did not "
+        f"see them, and is right for {right:.1%}, is sure of another class{about}",
         "look at them, the worst first; not all of them are wrong",
         kind="suspicious labels",
         level="note" if overlap else "warning",
@@ -122,8 +124,8 @@ def _suspicious_numbers(
     share = 1 - float(((y - predicted) ** 2).sum() / total) if total > 0 else 0.0
     yield Problem(
         f"{sheet.origin}: {sheet.target}",
-        f"{len(worst):,} answers lie more than {FAR:.0f} robust standard deviations{looked} from "
-        f"what a quick model (R² {share:.3f}) that did not see them expects",
+        f"{counted(len(worst), 'answer')} more than {FAR:.0f} robust standard deviations{looked} "
+        f"from what a quick model (R² {share:.3f}) that did not see them expects",
         "look at them, the worst first: a slip of the pen, a wrong unit, or a rare case",
         kind="suspicious labels",
         items=tuple(

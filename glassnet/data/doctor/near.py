@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glassnet.data.doctor.effort import counted
 from glassnet.data.doctor.sheet import Sheet, numbers_of, sample
 from glassnet.progress import tell
 from glassnet.task import Problem
@@ -124,7 +125,7 @@ def problem_of(sheet: Any, told: Sequence[tuple[int, int, str]], looked: str) ->
     across = sum(sheet.parts[a] != sheet.parts[b] for a, b, _ in told)
     return Problem(
         sheet.origin,
-        f"{len(told):,} pairs are nearly equal{looked}, {across:,} of them in different parts",
+        f"{counted(len(told), 'pair')} nearly equal{looked}, {across:,} in different parts",
         "if they are copies of one case, keep one of them, or keep them in the same part",
         kind="near duplicates",
         level="warning" if across else "note",

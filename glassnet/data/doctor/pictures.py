@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from glassnet.data.doctor import drift, labels, near, quick, repeats
 from glassnet.data.doctor.album import Album, components, correlation, look
-from glassnet.data.doctor.effort import Effort
+from glassnet.data.doctor.effort import Effort, counted
 from glassnet.data.doctor.sheet import TEST, TRAIN, VALIDATION, sample
 from glassnet.data.images import ImageSource
 from glassnet.data.layouts import ArrayStore
@@ -80,18 +80,18 @@ def _odd_images(source: ImageSource, album: Album) -> Iterator[Problem]:
     # A picture of one colour varies between its channels only.
     blank = (album.small.std(axis=(2, 3)) < BLANK).all(axis=1)
     yield from _listed(
-        album, blank, "blank images", "show one colour only",
+        album, blank, "blank images", "of one colour only",
         "look at them; remove them if they are mistakes",
     )  # fmt: skip
     tiny = album.shapes[:, :2].min(axis=1) < TINY if len(album.shapes) else blank
     yield from _listed(
-        album, tiny, "tiny images", f"have fewer than {TINY} pixels on a side",
+        album, tiny, "tiny images", f"with fewer than {TINY} pixels on a side",
         "look whether they are thumbnails or icons",
     )  # fmt: skip
     if not isinstance(source.layout.store, ArrayStore):
         wrong = np.array([_misnamed(source, int(row)) for row in album.rows], bool)
         yield from _listed(
-            album, wrong, "misnamed images", "are of another format than their suffix says",
+            album, wrong, "misnamed images", "in another format than their suffix says",
             "harmless here, since the content decides; other programs may stumble",
         )  # fmt: skip
 
@@ -101,7 +101,7 @@ def _listed(album: Album, which: Array, kind: str, what: str, remedy: str) -> It
     if len(rows):
         yield Problem(
             album.origin,
-            f"{len(rows):,} images {what}",
+            f"{counted(len(rows), 'image')} {what}",
             remedy,
             kind=kind,
             level="warning" if kind == "blank images" else "note",

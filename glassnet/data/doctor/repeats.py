@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glassnet.data.doctor import near
+from glassnet.data.doctor.effort import counted
 from glassnet.data.doctor.sheet import PARTS, TEST, TRAIN, Sheet
 from glassnet.task import Problem
 
@@ -27,10 +28,22 @@ def check(sheet: Sheet, most: int) -> Iterator[Problem]:
     whole = _whole_rows(sheet)
     yield from _duplicates(sheet, whole)
     if sheet.used:
-        equal = groups(sheet.inputs)
+        equal = groups(_telling(sheet))
         yield from _straddling(sheet, equal, whole)
         yield from _conflicts(sheet, equal)
         yield from near.check(sheet, equal, most)
+
+
+def _telling(sheet: Sheet) -> pl.DataFrame:
+    """The inputs without texts that name the rows: two rows may be equal but for their names."""
+    texts = [column.name for column in sheet.used if column.kind in ("category", "text")]
+    enough = NAMES * sheet.frame.height
+    names = [name for name in texts if sheet.frame[name].n_unique() >= enough]
+    return sheet.inputs.drop(names) if len(names) < len(sheet.used) else sheet.inputs
+
+
+NAMES = 0.98
+"""Share of different values in a column of texts above which it names the rows."""
 
 
 def groups(frame: pl.DataFrame) -> Array:
@@ -86,7 +99,7 @@ def _common_rows(sheet: Sheet, group: Array, first: Array, common: Array) -> Pro
     heads = sorted({int(row) for row in first[common]}, key=lambda row: -sizes[group[row]])
     return Problem(
         sheet.origin,
-        f"{len(heads):,} rows occur more than {MOST_COPIES} times each and make up "
+        f"{counted(len(heads), 'row')} with more than {MOST_COPIES} copies make up "
         f"{common.mean():.1%} of the table",
         "this looks like a default or a failed measurement rather than like copies; find out what "
         "it stands for. Any model knows these rows of the test beforehand",
@@ -114,6 +127,8 @@ def is_coincidence(frame: pl.DataFrame, group: Array) -> bool:
         if cells.dtype.is_nested() or cells.dtype in _OPAQUE:
             continue
         share = cells.value_counts(name="\0n")["\0n"].to_numpy() / frame.height
+        if len(share) > frame.height / 2:
+            return False  # rows that agree in a column of mostly different values
         log_equal += float(np.log((share**2).sum()))
     expected = np.exp(2 * np.log(max(frame.height, 2)) - np.log(2) + log_equal)
     return bool(expected >= COINCIDENCE * found)
@@ -124,7 +139,7 @@ def is_coincidence(frame: pl.DataFrame, group: Array) -> bool:
 
 def _straddling(sheet: Sheet, group: Array, whole: Array) -> Iterator[Problem]:
     """Rows of validation and test whose inputs occur in training as well."""
-    natural = is_coincidence(sheet.inputs, group)
+    natural = is_coincidence(_telling(sheet), group)
     common = is_common(group)
     for part in (TEST, 1):
         here = np.flatnonzero((sheet.parts == part) & ~common)
@@ -133,7 +148,7 @@ def _straddling(sheet: Sheet, group: Array, whole: Array) -> Iterator[Problem]:
         pairs = [(int(row), seen[int(group[row])]) for row in here if int(group[row]) in seen]
         if pairs:
             copies = any(whole[a] == whole[b] for a, b in pairs)
-            how = "" if copies else "equal in every column that training uses"
+            how = "" if copies else "equal in all columns but names"
             count = int((sheet.parts == part).sum())
             yield straddling(sheet, part, pairs, count, natural, how)
 
@@ -161,7 +176,7 @@ def straddling(
         level="note" if natural else "serious" if share >= 0.01 and not how else "warning",
         items=tuple(f"{sheet.name(a)} = {sheet.name(b)}" for a, b in pairs),
         rows=tuple(pairs),
-        fix="" if natural or how else "copies are dropped, first from training",
+        fix="" if natural or how else "exact copies are dropped, first from training",
     )
 
 
@@ -198,8 +213,8 @@ def class_conflicts(sheet: Any, group: Array, rows: Array) -> Iterator[Problem]:
     members.sort(key=lambda m: -len(m))
     yield Problem(
         f"{sheet.origin}: {sheet.target}" if sheet.target else sheet.origin,
-        f"{len(torn):,} groups of equals have several labels; {wrong:,} of {len(rows):,} are "
-        f"outvoted by their equals, so that no model can get more than {ceiling:.2%} right",
+        f"{counted(len(torn), 'group')} of equals with several labels; {wrong:,} of "
+        f"{len(rows):,} are outvoted by their equals: no model gets more than {ceiling:.2%} right",
         "look whether the labels are wrong, or an input is lacking that tells them apart",
         kind="label conflicts",
         level="warning" if 1 - ceiling < 0.01 else "serious",
@@ -229,7 +244,7 @@ def _value_conflicts(sheet: Sheet, group: Array, rows: Array) -> Iterator[Proble
     yield Problem(
         f"{sheet.origin}: {sheet.target}",
         f"{int(sizes[torn].sum()):,} of {len(rows):,} rows have equal inputs but another answer "
-        f"({len(torn):,} groups); no model can reach more than R² {ceiling:.4f} from these inputs",
+        f"({counted(len(torn), 'group')}); no model can reach more than R² {ceiling:.4f}",
         "look whether the answers are wrong, or an input is lacking that tells them apart",
         kind="label conflicts",
         level="note" if ceiling > 0.999 else "warning" if ceiling > 0.95 else "serious",
