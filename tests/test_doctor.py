@@ -380,3 +380,27 @@ def test_a_fix_that_cannot_be_is_a_user_error(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "set", 6)
     with pytest.raises(UserError, match="ever overwritten"):
         glassnet.inspect(root, fix=root, effort="quick", show=False)
+
+
+def test_slices_of_one_patient_are_told_by_their_names(tmp_path: Path) -> None:
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for patient in range(20):
+        base = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        calm = np.array(base.resize((40, 40))).astype(int)
+        for part in range(4):
+            noisy = np.clip(calm + random.normal(0, 40, (40, 40, 3)), 0, 255).astype(np.uint8)
+            name = f"patient{patient:02d}_slice{part}.png"
+            save(tmp_path / ("ill" if patient % 2 else "well") / name, Image.fromarray(noisy))
+    (problem,) = of(examined(tmp_path), "groups across parts")
+    assert "20 groups" in problem.what and problem.level == "warning"
+    assert not of(examined(digits(tmp_path / "digits")), "groups across parts")
+
+
+def test_rows_that_are_equal_but_for_their_names_are_found(tmp_path: Path) -> None:
+    frame = pl.concat([cancer(), cancer()[:30]])
+    names = [f"sample of tissue {k:x}" for k in range(599)]
+    frame = frame.with_columns(pl.Series("label_on_tube", names))
+    found = look_at(frame, tmp_path / "t.csv")
+    assert not of(found, "duplicates") and of(found, "copies across parts")
