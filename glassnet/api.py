@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from glassnet import (
     catalog,
     diagnosis,
     evaluate,
     figures,
+    inspection,
     loop,
     optimizer_race,
     owncode,
@@ -20,7 +23,7 @@ from glassnet import (
     showcase,
 )
 from glassnet import show as shows
-from glassnet.data import memory, sources
+from glassnet.data import memory
 from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
@@ -284,9 +287,33 @@ def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
     return TrainedRun(_open(path, trust_code))
 
 
-def inspect(data: str | Path, target: str | None = None) -> Look:
-    """Say what is in a data set, what is wrong with it, and which tasks fit (``details``)."""
-    return sources.look(str(data), target=target)
+def inspect(
+    data: str | Path,
+    target: str | None = None,
+    *,
+    fix: str | Path | None = None,
+    effort: Literal["quick", "full"] = "full",
+    show: bool = True,
+) -> Look:
+    """Say what is in a data set and what is wrong with it (``problems``, the worst first).
+
+    Args:
+        data: A path, or a name from ``glassnet datasets``.
+        target: The column to predict, for tables; without it, answers are not examined.
+        fix: Where to write a repaired copy, with the list of changes beside it; it must not exist.
+            The original is never touched.
+        effort: "full" examines all rows (the costly checks up to some ten thousand), "quick" is
+            what ``train`` does.
+        show: Whether to show progress.
+
+    Raises:
+        UserError: If the data cannot be read, or ``fix`` cannot be written.
+    """
+    with watcher(show):
+        look = inspection.inspect(data, target, effort)
+        if fix is not None:
+            inspection.fix(look, target, fix)
+    return look
 
 
 def activations() -> Document:
@@ -303,7 +330,8 @@ def start(
     run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
     owncode.keep(run, "task", recipe.task)
     owncode.keep(run, "network", recipe.network.name)
-    return go_on(Trained(run, task), recipe, source, watch)
+    examine = functools.partial(inspection.before_training, source, recipe, run)
+    return go_on(Trained(run, task), recipe, source, watch, examine)
 
 
 def resume(
@@ -329,12 +357,19 @@ def go_on_with(
     return go_on(trained, trained.recipe, trained.source(data), watch)
 
 
-def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> TrainedRun:
-    """Train to the end, then measure and report."""
+def go_on(
+    trained: Trained,
+    recipe: Any,
+    source: Source[Any],
+    watch: Show,
+    examine: Callable[[], Sequence[str]] = tuple,
+) -> TrainedRun:
+    """Say what ``examine`` finds wrong, train to the end, then measure and report."""
     run = trained.run
     try:
+        warnings = map(Warned, examine())
         events = loop.train(trained.task, recipe, run, source)
-        for event in watch(_with_findings(events, trained, source)):
+        for event in watch(chain(warnings, _with_findings(events, trained, source))):
             if isinstance(event, Finished) and run.info["status"] == "finished":
                 evaluation, review = evaluate.measure(trained, "validation", source)
                 report.write(trained, evaluation, review)

@@ -243,6 +243,13 @@ class Recipe(Knobs):
     network: NetworkKnobs
     fit: Fit = Fit()
     split: Split = Split()
+    doctor: Literal["skip", "quick", "full"] = Field(
+        "quick",
+        description="How thoroughly the data are examined before training: duplicates, wrong "
+        "labels, leaks, drift. quick: some seconds, large data by a sample. full: as `glassnet "
+        "inspect` does, up to minutes. skip: not at all. Nothing is changed; `glassnet inspect "
+        "--fix` repairs a copy.",
+    )
     goal: Goal | None = Field(None, description="What the run must reach, for verified recipes.")
 
     @model_validator(mode="after")

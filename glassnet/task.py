@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,6 +49,16 @@ class Problem:
     where: str
     what: str
     remedy: str
+    kind: str = ""
+    """Which check found it, such as 'duplicates'; empty: it was met on the way."""
+    level: Literal["note", "warning", "serious"] = "warning"
+    """serious: figures or answers will be wrong; warning: look at it; note: good to know."""
+    items: tuple[str, ...] = ()
+    """Every row, file or pair that is concerned, the worst first."""
+    rows: tuple[tuple[int, ...], ...] = ()
+    """The same as row numbers of the source, for those that draw or repair them."""
+    fix: str = ""
+    """What ``glassnet inspect --fix`` does about it; empty: nothing, a person must decide."""
 
 
 class Examples(Protocol[B_co]):

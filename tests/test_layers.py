@@ -35,7 +35,7 @@ ROOMS = {
     "after": {"trained", "evaluate", "explain"},
     "tools": {
         "dryrun", "rangetest", "goals", "checkup", "show", "showcase", "optimizer_race",
-        "optimizer_page", "diagnosis",
+        "optimizer_page", "diagnosis", "inspection",
     },
     "api": {"api"},
     "cli": {"cli", "__main__"},

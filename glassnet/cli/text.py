@@ -70,9 +70,9 @@ def cost(estimate: Any) -> str:
 def look(found: Any, fitting: dict[str, str], options: Any) -> str:
     """What an inspection found."""
     parts = [table(["found", found.kind], [list(item) for item in found.summary])]
-    if found.problems:
-        rows = [[p.where, p.what, p.remedy] for p in found.problems]
-        parts.append(table(["problem at", "what", "remedy"], rows))
+    parts += [problem_text(problem) for problem in found.problems]
+    if any(problem.fix for problem in found.problems) and not options.fix:
+        parts.append("--fix OUT writes a copy that is repaired where it says so above.")
     target = f" --target {options.target}" if options.target else ""
     for name, why in fitting.items():
         task = f" --task {name}" if len(fitting) > 1 else ""
@@ -82,6 +82,43 @@ def look(found: Any, fitting: dict[str, str], options: Any) -> str:
 
         parts.append(f"No task fits yet. {wanted(found)}".rstrip())
     return "\n\n".join(parts)
+
+
+EXAMPLES = 10
+"""Rows, files or pairs that are printed of each finding; ``--json`` has them all."""
+
+
+def problem_text(problem: Any) -> str:
+    """One finding: what, where, the remedy, and examples."""
+    title = f"{problem.level.upper()}  {problem.kind}" if problem.kind else problem.level.upper()
+    lines = [title, *_indented(f"{problem.where}: {problem.what}", 2)]
+    lines += _indented(f"-> {problem.remedy}", 2)
+    if problem.fix:
+        lines += _indented(f"-> with --fix: {problem.fix}", 2)
+    lines += [f"     {_clipped(item)}" for item in problem.items[:EXAMPLES]]
+    if len(problem.items) > EXAMPLES:
+        lines.append(f"     … {len(problem.items):,} in all")
+    return "\n".join(lines)
+
+
+def repairs(done: Any) -> str:
+    """What was written, and how often each thing was done."""
+    counts: dict[str, int] = {}
+    for _, what, how in done.changes:
+        key = f"{what.split(' of ')[0]}: {how}"
+        counts[key] = counts.get(key, 0) + 1
+    rows = [[f"{n:,}", what] for what, n in counts.items()]
+    body = table(["times", "repaired"], rows) if rows else "Nothing had to be repaired."
+    return f"{body}\n\ncopy  {done.out}\nlog   {done.log}"
+
+
+def _indented(text: str, spaces: int) -> list[str]:
+    indent = " " * spaces
+    return fill(text, 98, initial_indent=indent, subsequent_indent=indent).splitlines()
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 140 else text[:139] + "…"
 
 
 def predictions(found: Sequence[Any], options: Any) -> str:

@@ -193,12 +193,17 @@ def trace(options: Options) -> int:
 
 
 def inspect(options: Options) -> int:
-    """Look at data before training."""
-    from glassnet import catalog
-    from glassnet.cli.text import look
-    from glassnet.data import sources
+    """Look at data before training, and repair a copy."""
+    from glassnet import api, catalog, figures, inspection
+    from glassnet.cli.text import look, repairs
 
-    found = sources.look(options.data, target=options.target)
+    page = writable(options.output) if options.output else None
+    with api.watcher(True):
+        found = inspection.inspect(options.data, options.target)
+        done = inspection.fix(found, options.target, options.fix) if options.fix else None
+        if page:
+            document = inspection.document(found)
+            page.write_text(figures.page(document), encoding="utf-8")
     fitting = catalog.tasks_for(found)
     answer = {
         "kind": found.kind,
@@ -207,7 +212,14 @@ def inspect(options: Options) -> int:
         "problems": [vars(problem) for problem in found.problems],
         "tasks": fitting,
     }
-    return say(options, answer, look(found, fitting, options))
+    text = look(found, fitting, options)
+    if done:
+        answer["fix"] = {"out": str(done.out), "log": str(done.log), "done": done.summary}
+        text += f"\n\n{repairs(done)}"
+    if page:
+        answer["page"] = str(page)
+        text += f"\n\npage  {page}"
+    return say(options, answer, text)
 
 
 def runs(options: Options) -> int:
@@ -462,9 +474,14 @@ VERBS = (
     ),
     Verb(
         "inspect",
-        "Say what is in data, what is wrong with it, and which task fits.",
+        "Say what is in data, what is wrong with it, and which task fits; repair a copy.",
         inspect,
-        (DATA, (("--target",), {"help": "the column to predict, for tables"})),
+        (
+            DATA,
+            (("--target",), {"help": "the column to predict, for tables"}),
+            (("--fix",), {"metavar": "OUT", "help": "write a repaired copy to this new path"}),
+            (("-o", "--output"), {"help": "write a page with all findings to this .html file"}),
+        ),
     ),
     Verb(
         "lr",

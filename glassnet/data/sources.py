@@ -265,7 +265,7 @@ def _odd_columns(columns: Sequence[dict[str, Any]], target: str | None) -> Itera
         if column["name"] == target:
             continue
         if column["reason"]:
-            yield Problem(where, column["reason"], "it will not be used")
+            yield Problem(where, column["reason"], "it will not be used", kind="unused columns")
         elif column["type"] == "text":
             yield Problem(
                 where,
@@ -283,6 +283,7 @@ def _repeated_rows(path: Path, frame: pl.DataFrame) -> Iterator[Problem]:
             str(path),
             f"{repeats:,} of {frame.height:,} rows repeat an earlier row",
             "equal rows may get into training and test; remove them if they are mistakes",
+            kind="duplicates",
         )
 
 

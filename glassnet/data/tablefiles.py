@@ -449,5 +449,8 @@ def _report_wrong(
                 f"{path} line {wrong[0][0]}",
                 f"{len(wrong)} rows do not have {width} fields; lines (fields): {lines}",
                 "left out; quote the cells that contain the separator",
+                kind="rejected rows",
+                items=tuple(f"{path.name} line {n}: {fields} fields" for n, fields in wrong),
+                fix="left out",
             )
         )

@@ -238,10 +238,15 @@ class TableSource:
             raise UserError(f"{self.origin}: the target {target!r} is missing in every row.")
         if len(gone):
             rows = ", ".join(str(row + 1) for row in gone[:10])
-            self._report(
-                f"column {target!r}",
-                f"the target is missing in {len(gone)} rows ({rows}{' …' * (len(gone) > 10)})",
-                "these rows are left out",
+            self.problems.append(
+                Problem(
+                    f"column {target!r}",
+                    f"the target is missing in {len(gone)} rows ({rows}{' …' * (len(gone) > 10)})",
+                    "these rows are left out",
+                    kind="rejected rows",
+                    items=tuple(f"row {row + 1}" for row in gone),
+                    fix="dropped",
+                )
             )
         return kept
 

@@ -146,7 +146,26 @@ def _data(trained: Trained) -> Section:
     if problems:
         rows = [[p["where"], p["what"], p["remedy"]] for p in problems]
         blocks.append(Table("What was wrong with the data", ["where", "what", "remedy"], rows))
-    return Section("The data", "" if problems else "Nothing was found to be wrong.", blocks)
+    text, more = _doctor(trained)
+    return Section("The data", text, [*blocks, *more])
+
+
+def _doctor(trained: Trained) -> tuple[str, list[Any]]:
+    """What the examination before training found."""
+    run = trained.run
+    if not run.exists("doctor.json"):
+        return "The data were not examined before training (doctor: skip).", []
+    found = run.read_json("doctor.json")
+    examined = f"Examined before training ({found['effort']}, {found['seconds']:.1f} s): "
+    if not found["problems"]:
+        return examined + "nothing was found to be wrong.", []
+    rows = [
+        [p["level"], p["kind"], p["where"], p["what"], p["remedy"], "; ".join(p["items"][:3])]
+        for p in found["problems"]
+    ]
+    columns = ["", "kind", "where", "what", "remedy", "such as"]
+    table = Table("What the data doctor found", columns, rows)
+    return examined + "doctor.json in the run folder lists every row and file.", [table]
 
 
 def _curves(trained: Trained) -> Section:
