@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glassnet import catalog, evaluate, loop, owncode, progress
+from glassnet import catalog, evaluate, loop, owncode, progress, references
 from glassnet import show as shows
 from glassnet.data import memory, sources
 from glassnet.errors import UserError
@@ -131,7 +131,7 @@ def train(
     flags = {"task": task, "network": network, **knobs}
     given = {key: value for key, value in flags.items() if value is not None}
     with watcher(show) as watch:
-        chosen, recipe = catalog.resolve(str(reference), given)
+        chosen, recipe = catalog.resolve(references.hidden(str(reference)), given, Path(runs))
         return _or_interrupt(start(chosen, recipe, name, runs, watch))
 
 
@@ -149,7 +149,7 @@ def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
 
 def inspect(data: str | Path, target: str | None = None) -> Look:
     """Say what is in a data set, what is wrong with it, and which tasks fit (``details``)."""
-    return sources.look(str(data), target=target)
+    return sources.look(references.hidden(str(data)), target=target)
 
 
 def start(

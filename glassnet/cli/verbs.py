@@ -43,7 +43,8 @@ def train(options: Options) -> int:
     from glassnet import api, catalog
 
     with api.watcher(True) as watch:
-        task, recipe = catalog.resolve(options.data, options.knobs)
+        copies = None if options.dry_run else Path(options.runs)
+        task, recipe = catalog.resolve(options.data, options.knobs, copies)
         if options.dry_run:
             return _dry_run(options, task, recipe)
         run = api.start(task, recipe, options.name, options.runs, watch)

@@ -84,8 +84,7 @@ def open_table(
         raise UserError("classes can only be given for a target of categories, not of numbers.")
     wanted = Target(name=target, kind=kind, classes=list(classes or []))
     if isinstance(data, str | Path):
-        path = Path(data).expanduser()
-        return TableSource(tablefiles.read(path, target, separator), wanted, str(path), weights)
+        return TableSource(tablefiles.read(data, target, separator), wanted, str(data), weights)
     frame = tablefiles.as_frame(data)
     read = Read(frame, [("", "train", frame.height)])
     origin = f"a {type(data).__module__.split('.')[0]} frame"
@@ -112,10 +111,7 @@ def read_raw(raw: Any, facts: TableFacts) -> tuple[list[str], Tensor, list[Probl
 
 def _raw_frame(raw: Any, facts: TableFacts, problems: list[Problem]) -> pl.DataFrame:
     if isinstance(raw, str | Path):
-        path = Path(raw).expanduser()
-        if not path.is_file():
-            raise UserError(f"{path} does not exist. Give a table (CSV, TSV or Parquet).")
-        read = tablefiles.read_file(path, known=Known(facts.order, facts.target.name))
+        read = tablefiles.read_file(raw, known=Known(facts.order, facts.target.name))
         problems += read.problems
         return tablefiles.missing_to_null(read.frame)
     return tablefiles.missing_to_null(tablefiles.as_frame(raw))
