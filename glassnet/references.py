@@ -18,12 +18,11 @@ SQLITE = (".db", ".db3", ".sqlite", ".sqlite3")
 HIDDEN = "***"
 
 _URL = re.compile(r"[A-Za-z]\w*(\+\w+)?://")
-_PASSWORD = (
-    re.compile(r"^(\w+(?:\+\w+)?://[^:/@#\s]*:)([^/\s]+)(@)"),
-    re.compile(r"^(\w+(?:\+\w+)?://[^:/@#\s]*:)([^@#]+)(@)"),  # with a slash that was not escaped
-    re.compile(
-        r"([?&](?:\w*pass\w*|pwd|\w*secret|\w*token|\w*key|odbc_connect)=)([^&#\s]+)()", re.I
-    ),
+_LOGIN = re.compile(r"\w+(?:\+\w+)?://[^:/@#\s]*:")
+_PASSWORD = (re.compile(r"[^\s?#]+(?=@)"), re.compile(r"[^\s/]+(?=@)"))
+"""Up to the last @ before a ? or #, or before a /: whichever is longer, for both may be in it."""
+_SETTING = re.compile(
+    r"([?&](?:\w*pass\w*|pwd|\w*secret|\w*token|\w*key|odbc_connect)=)([^&#\s]+)", re.IGNORECASE
 )
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _known: dict[str, list[str]] = {}
@@ -85,7 +84,9 @@ def _absolute_sqlite(url: str) -> str:
     found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/?].*)", base)
     if found is None or found[2].startswith((":memory:", "file:")):
         return url
-    base = found[1] + str(Path(found[2]).resolve())
+    base, before = found[1] + str(Path(found[2]).resolve()), base
+    if before in _known:
+        _known[base] = _known[before]
     return f"{base}#{part}" if part else base
 
 
@@ -107,15 +108,18 @@ def hidden(reference: str) -> str:
         return reference
     secrets: list[str] = []
     masked = reference
-    for pattern in _PASSWORD:
-        masked = pattern.sub(lambda match: match[1] + _hide(match[2], secrets) + match[3], masked)
+    if login := _LOGIN.match(reference):
+        found = [match[0] for pattern in _PASSWORD if (match := pattern.match(masked, login.end()))]
+        password = max(found, key=len, default="")
+        masked = login[0] + _hide(password, secrets) + masked[login.end() + len(password) :]
+    masked = _SETTING.sub(lambda match: match[1] + _hide(match[2], secrets), masked)
     if secrets:
         _known[split_url(masked)[0]] = secrets
     return masked
 
 
 def _hide(secret: str, secrets: list[str]) -> str:
-    if secret == HIDDEN or _VARIABLE.fullmatch(secret):
+    if secret in ("", HIDDEN) or _VARIABLE.fullmatch(secret):
         return secret
     secrets.append(secret)
     return HIDDEN

@@ -140,10 +140,15 @@ def test_other_spreadsheets_are_read_too(tmp_path):
     lines = "".join(open_document_row(row) for row in [["x", "y"], [1.5, "a"], [2, "b"]])
     with zipfile.ZipFile(tmp_path / "t.ods", "w") as packed:
         packed.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        packed.writestr("META-INF/manifest.xml", MANIFEST)
         packed.writestr("content.xml", OPEN_DOCUMENT.format(lines))
     assert tablefiles.read(tmp_path / "t.ods").frame.rows() == [("1.5", "a"), ("2", "b")]
 
 
+MANIFEST = (
+    '<?xml version="1.0"?><manifest:manifest '
+    'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+)
 OPEN_DOCUMENT = (
     '<?xml version="1.0"?><office:document-content '
     'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '

@@ -31,12 +31,13 @@ DRIVERS = {
 }  # fmt: skip
 """Dialect -> what to install for it."""
 _READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
     "postgresql": "SET TRANSACTION READ ONLY",
     "mysql": "SET SESSION TRANSACTION READ ONLY",
     "mariadb": "SET SESSION TRANSACTION READ ONLY",
     "oracle": "SET TRANSACTION READ ONLY",
 }
-"""What makes a transaction unable to write; SQLite and DuckDB are opened so."""
+"""What makes a transaction unable to write; files of SQLite and DuckDB are opened so, too."""
 
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]")
@@ -60,7 +61,8 @@ def read(reference: str, target: str | None = None) -> Read:
         check_query(part)
     with _connected(shown) as connection:
         query = part if _QUERY.match(part) else _query_for(connection, shown, part, target)
-        frame = _fetched(connection, shown, query)
+        names, rows = _fetched(connection, shown, query)
+    frame = _frame(names, rows)
     about = f"{shown}#{part}" if part else shown
     return Read(frame, [(shown, "train", frame.height)], about=about)
 
@@ -104,12 +106,14 @@ def _connected(shown: str) -> Iterator[Any]:
                 connection.exec_driver_sql(statement)
             yield connection
             connection.rollback()
+    except UserError:
+        raise
     except ModuleNotFoundError as error:
         raise _no_driver(shown, str(error.name)) from None
-    except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+    except sqlalchemy.exc.NoSuchModuleError:
+        raise _no_driver(shown, shown.partition(":")[0]) from None
+    except Exception as error:  # drivers raise what they like
         why = scrubbed(str(getattr(error, "orig", None) or error), secrets).split("\n")[0]
-        if isinstance(error, sqlalchemy.exc.NoSuchModuleError):
-            raise _no_driver(shown, shown.partition(":")[0]) from None
         # from None: the chain of a driver's errors may hold the password
         raise UserError(
             f"{shown} could not be read: {why}. Check the address, the user's rights, and the "
@@ -137,6 +141,8 @@ def _options(url: Any) -> dict[str, Any]:
         raise UserError(f"{path} does not exist. Check the spelling of the database's file.")
     if backend == "duckdb":
         return {"connect_args": {"read_only": True}}
+    if url.get_driver_name() != "pysqlite":  # such as that of encrypted files
+        return {}
     address = f"{path.resolve().as_uri()}?mode=ro"
     return {"creator": lambda: sqlite3.connect(address, uri=True)}
 
@@ -185,20 +191,22 @@ def _quoted(connection: Any, name: str) -> str:
     return str(connection.dialect.identifier_preparer.quote_identifier(name))
 
 
-def _fetched(connection: Any, shown: str, query: str) -> pl.DataFrame:
-    """All rows of the result, with the types of the database where a column has one type."""
+def _fetched(connection: Any, shown: str, query: str) -> tuple[list[str], list[Any]]:
+    """The names of the columns, and all rows of the result."""
     options = {"no_parameters": True, "stream_results": True}  # a % is a %, and rows come in parts
     result = connection.execution_options(**options).exec_driver_sql(query.strip().rstrip(";"))
-    names = unique_names(list(result.keys()))
-    chunks: list[Sequence[Any]] = []
-    count = 0
-    while rows := result.fetchmany(CHUNK):
-        chunks += rows
-        count += len(rows)
-        tell(f"reading {shown}", count, count + (len(rows) == CHUNK) * CHUNK)
-    cells = zip(*chunks, strict=True) if chunks else ([] for _ in names)
+    rows: list[Any] = []
+    while chunk := result.fetchmany(CHUNK):
+        rows += chunk
+        tell(f"reading {shown}", len(rows), len(rows) + (len(chunk) == CHUNK) * CHUNK)
+    return list(result.keys()), rows
+
+
+def _frame(names: Sequence[str], rows: Sequence[Any]) -> pl.DataFrame:
+    """Columns of one type as the database has them, mixed ones as text."""
+    cells = zip(*rows, strict=True) if rows else ([] for _ in names)
     columns = [
         pl.Series(name, list(values), strict=False)
-        for name, values in zip(names, cells, strict=True)
+        for name, values in zip(unique_names(names), cells, strict=True)
     ]
     return plain(pl.DataFrame(columns))

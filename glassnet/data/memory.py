@@ -60,11 +60,13 @@ def origin(path: Path) -> str:
 def _arrays(inputs: Any, targets: Any) -> bytes:
     import numpy as np
 
+    from glassnet.data import frames
+
     if len(inputs) != len(targets):
         raise UserError(f"inputs and targets differ in length: {len(inputs)} and {len(targets)}.")
-    x, y = np.asarray(inputs), np.asarray(targets)
-    if x.ndim == 2:
+    if frames.is_frame(inputs) or np.ndim(inputs) == 2:
         return _parquet(_with_target(inputs, targets))
+    x, y = np.asarray(inputs), np.asarray(targets)
     file = io.BytesIO()
     np.savez_compressed(file, x=x, y=y)
     return file.getvalue()
