@@ -111,8 +111,10 @@ def train(
     """Train a network and return the run.
 
     Args:
-        data: A path, a name from ``glassnet datasets``, a recipe file, a DataFrame (with
-            ``target=``), or a pair of arrays (inputs, targets).
+        data: A path, a name from ``glassnet datasets``, a recipe file, a sheet
+            (``book.xlsx#Sheet2``), a table or query of a database (``sqlite:///shop.db#orders``,
+            whose rows are kept beside the runs), a DataFrame or Arrow table (with ``target=``),
+            or a pair (inputs, targets) of arrays or frames.
         task: A name from ``glassnet tasks``; unset: the one that fits the data.
         network: A name from ``glassnet networks``, a dictionary with its options, or a Python file.
         name: Name of the run folder; unset: from data and network.

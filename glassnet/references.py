@@ -17,6 +17,7 @@ SQLITE = (".db", ".db3", ".sqlite", ".sqlite3")
 """Files that are databases."""
 HIDDEN = "***"
 
+_WEB = {"http", "https", "ftp", "sftp", "s3", "gs", "gcs", "az", "abfs", "abfss", "hf"}
 _URL = re.compile(r"[A-Za-z]\w*(\+\w+)?://")
 _LOGIN = re.compile(r"\w+(?:\+\w+)?://[^:/@#\s]*:")
 _PASSWORD = (re.compile(r"[^\s?#]+(?=@)"), re.compile(r"[^\s/]+(?=@)"))
@@ -36,7 +37,7 @@ def is_url(reference: str | Path) -> bool:
 
 def is_web(reference: str | Path) -> bool:
     """Whether something is the address of a file on the web."""
-    return is_url(reference) and str(reference).lower().startswith(("http:", "https:", "ftp:"))
+    return is_url(reference) and str(reference).partition(":")[0].lower() in _WEB
 
 
 def is_database(reference: str | Path) -> bool:

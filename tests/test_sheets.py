@@ -122,6 +122,17 @@ def test_the_sheet_is_the_one_named_or_the_one_with_the_target(tmp_path):
         open_table(f"{path}#Blank", target="paid", kind="categories")
 
 
+def test_hidden_sheets_are_passed_over_unless_they_are_named(tmp_path):
+    path = book(
+        tmp_path / "t.xlsx", Lists=[["a", "b"], ["x", "y"], ["u", "v"]], Data=[HEADER, *rows()]
+    )
+    whole = openpyxl.load_workbook(path)
+    whole["Lists"].sheet_state = "hidden"
+    whole.save(path)
+    assert tablefiles.read(path).frame.columns == HEADER
+    assert tablefiles.read(f"{path}#Lists").frame.columns == ["a", "b"]
+
+
 def test_sheets_called_train_and_test_are_parts(tmp_path):
     path = book(tmp_path / "t.xlsx", train=[HEADER, *rows(20)], test=[HEADER, *rows(10)])
     source = open_table(path, target="paid", kind="categories")

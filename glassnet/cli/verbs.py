@@ -254,7 +254,11 @@ def knobs_of_all() -> str:
 RUN: Argument = (("run",), {"metavar": "RUN", "help": "a run folder, such as runs/digits-convnet"})
 DATA: Argument = (
     ("data",),
-    {"metavar": "DATA", "help": "a path, a name from `glassnet datasets`, or a recipe file"},
+    {
+        "metavar": "DATA",
+        "help": "a path, a name from `glassnet datasets`, a recipe file, a sheet as "
+        "book.xlsx#Sheet2, or a database as sqlite:///shop.db#TABLE-OR-SELECT",
+    },
 )
 MOVED: Argument = (("--data",), {"help": "where the data set is now, if it has moved"})
 

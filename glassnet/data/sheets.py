@@ -30,17 +30,22 @@ class Book:
     def __init__(self, path: Path) -> None:
         self.path, self._reader = path, _opened(path)
         self._cells: dict[str, pl.DataFrame] = {}
+        self._hidden: set[str] = set()
         self.all_names: list[str] = list(self._reader.sheet_names)
 
     @property
     def names(self) -> list[str]:
-        """Names of the sheets with cells in them, in the order of the book."""
-        return [name for name in self.all_names if self.cells(name).height]
+        """Names of the sheets that are seen and have cells, in the order of the book."""
+        filled = [name for name in self.all_names if self.cells(name).height]
+        return [name for name in filled if name not in self._hidden] or filled
 
     def cells(self, sheet: str) -> pl.DataFrame:
         """All cells as text, without the rows and columns that are empty."""
         if sheet not in self._cells:
-            self._cells[sheet] = _cells(self.path, self._reader, sheet)
+            loaded = _explained(self.path, lambda: _load(self._reader, sheet))
+            if loaded.visible != "visible":
+                self._hidden.add(sheet)
+            self._cells[sheet] = _cells(loaded.to_polars())
         return self._cells[sheet]
 
     def read(self, sheet: str, known: Known | None = None) -> Read:
@@ -78,11 +83,11 @@ def _opened(path: Path) -> Any:
     return _explained(path, lambda: fastexcel.read_excel(path))
 
 
-def _cells(path: Path, reader: Any, sheet: str) -> pl.DataFrame:
-    def load() -> Any:
-        return reader.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
+def _load(reader: Any, sheet: str) -> Any:
+    return reader.load_sheet(sheet, header_row=None, dtypes="string")
 
-    cells: pl.DataFrame = _explained(path, load)
+
+def _cells(cells: pl.DataFrame) -> pl.DataFrame:
     if not cells.width:
         return cells
     cells = cells.with_columns(pl.all().str.strip_chars().replace("", None))

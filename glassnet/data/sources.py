@@ -111,8 +111,8 @@ def kind_of(path: str | Path) -> str:
         if archives.is_archive(path) or path.suffix == ".npz" or _is_array(path.name):
             return "images"
         raise UserError(
-            f"{path} is neither a table ({', '.join(tablefiles.SUFFIXES)}, also .gz) nor a set of "
-            f"images ({', '.join(archives.ARCHIVES)}, .npz, idx, or a folder)."
+            f"{path} is neither a table ({', '.join(tablefiles.SUFFIXES)}, also packed) nor a "
+            f"set of images ({', '.join(archives.ARCHIVES)}, .npz, idx, or a folder)."
         )
     tables = tablefiles.table_files(path)
     nested = top = 0

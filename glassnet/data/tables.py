@@ -73,7 +73,7 @@ def open_table(
     separator: str | None = None,
     weights: str | None = None,
 ) -> TableSource:
-    """Open a CSV, TSV or Parquet file, a folder with train and test tables, or a frame.
+    """Open a table file, a folder with train and test tables, a table of a database, or a frame.
 
     ``kind`` says whether the target is one of several categories or a number. ``classes`` is the
     order of the categories, such as ["low", "middle", "high"]; by default numbers come first, by

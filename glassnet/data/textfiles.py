@@ -20,6 +20,7 @@ import polars as pl
 
 from glassnet.data.rawtable import MISSING, Known, Read
 from glassnet.errors import UserError
+from glassnet.progress import tell
 from glassnet.task import Problem
 
 SIDECAR = "columns.txt"
@@ -78,9 +79,10 @@ def regular(data: bytes, dialect: tuple[str, str], width: int) -> pl.DataFrame |
     frame = _text_columns(data, (dialect[0], dialect[1] if quoted else None), width)
     if frame is None or frame.height != num_rows:
         return None
-    spaced = not quoted and (dialect[0].encode() + b" " in data or b"\n " in data)
-    spaced = spaced or data[:1] == b" "
-    return frame.with_columns(pl.all().str.strip_chars_start(" ")) if spaced else frame
+    starts = (dialect[0].encode() + b" ", b"\n ")
+    if not quoted and (data[:1] == b" " or any(start in data for start in starts)):
+        return frame.with_columns(pl.all().str.strip_chars_start(" "))
+    return frame
 
 
 def _all_regular(lines: pl.Series, dialect: tuple[str, str], width: int) -> bool:
@@ -134,7 +136,7 @@ def careful(
     chunks = [pl.DataFrame(schema=schema)]
     rows: list[list[str]] = []
     wrong: list[tuple[int, int]] = []
-    count = 0
+    count, total = 0, text.count("\n") + 1
     for line, row in _rows(path, text, *dialect):
         if len(row) != width:
             wrong.append((line, len(row)))
@@ -142,6 +144,7 @@ def careful(
         rows.append(row)
         count += 1
         if len(rows) == _CHUNK:
+            tell(f"reading {path.name}", line, total)
             chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
             rows = []
     chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
