@@ -56,7 +56,8 @@ class Book:
         problems: list[Problem] = []
         top = _top(cells.head(_HEAD))
         if top:
-            what = f"{top} rows stand above the table, such as {_first(cells)!r}"
+            rows = f"{top} rows stand" if top > 1 else "a row stands"
+            what = f"{rows} above the table, such as {_first(cells)!r}"
             problems.append(Problem(str(where), what, "passed over"))
         cells = _without_empty_columns(cells[top:])
         head = [[cell or "" for cell in row] for row in cells.head(_HEAD).rows()]
