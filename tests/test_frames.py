@@ -249,3 +249,14 @@ def test_files_of_no_part_are_named(tmp_path):
 def test_a_web_address_is_refused_with_what_to_do():
     with pytest.raises(UserError, match="https://host/t.csv is on the web. Download the file"):
         sources.look("https://host/t.csv")
+
+
+def test_dates_learned_from_a_typed_column_may_be_given_as_text():
+    source = open_table(typed(), target="y", kind="categories")
+    facts = source.facts(everything(source))
+    row = {"size": 1.5, "colour": "red", "big": True, "day": dt.date(2024, 1, 5)}
+    plain = read_raw(row, facts)[1]
+    assert torch.equal(read_raw({**row, "day": "2024-01-05"}, facts)[1], plain)
+    for nonsense in ("soon", 7):
+        _, inputs, problems = read_raw({**row, "day": nonsense}, facts)
+        assert inputs.isfinite().all() and told(problems, "column 'day'", "1 cells are no dates")
