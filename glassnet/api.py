@@ -20,6 +20,7 @@ from glassnet import (
     optimizer_race,
     owncode,
     progress,
+    references,
     showcase,
 )
 from glassnet import show as shows
@@ -248,8 +249,10 @@ def train(
     """Train a network and return the run.
 
     Args:
-        data: A path, a name from ``glassnet datasets``, a recipe file, a DataFrame (with
-            ``target=``), or a pair of arrays (inputs, targets).
+        data: A path, a name from ``glassnet datasets``, a recipe file, a sheet
+            (``book.xlsx#Sheet2``), a table or query of a database (``sqlite:///shop.db#orders``,
+            whose rows are kept beside the runs), a DataFrame or Arrow table (with ``target=``),
+            or a pair (inputs, targets) of arrays or frames.
         task: A name from ``glassnet tasks``; unset: the one that fits the data.
         network: A name from ``glassnet networks``, a dictionary with its options, or a Python file.
         name: Name of the run folder; unset: from data and network.
@@ -263,13 +266,14 @@ def train(
     """
     reference, given = _reference(data, Path(runs), {"task": task, "network": network, **knobs})
     with watcher(show) as watch:
-        chosen, recipe = catalog.resolve(reference, given)
+        chosen, recipe = catalog.resolve(reference, given, Path(runs))
         return _or_interrupt(start(chosen, recipe, name, runs, watch))
 
 
 def _reference(data: Any, runs: Path, knobs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """What the catalogue resolves: where the data are, and the knobs that were given."""
-    reference = data if isinstance(data, str | Path) else memory.store(data, runs)
+    in_memory = not isinstance(data, str | Path)
+    reference = memory.store(data, runs) if in_memory else references.hidden(str(data))
     if isinstance(data, tuple) and str(reference).endswith(".parquet"):
         knobs = {"target": memory.TARGET, **knobs}
     return str(reference), {key: value for key, value in knobs.items() if value is not None}
@@ -310,7 +314,7 @@ def inspect(
         UserError: If the data cannot be read, or ``fix`` cannot be written.
     """
     with watcher(show):
-        look = inspection.inspect(data, target, effort)
+        look = inspection.inspect(references.hidden(str(data)), target, effort)
         if fix is not None:
             inspection.fix(look, target, fix)
     return look

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassnet import listing
+from glassnet import listing, references
 from glassnet.data import sources
 from glassnet.errors import UserError
 from glassnet.recipe import Recipe, build, merge, nested, read_yaml
@@ -29,14 +29,23 @@ def recipe(name: str) -> dict[str, Any]:
     return read_yaml(listing.file("recipes", name, ".yaml"))
 
 
-def resolve(reference: str, flags: Mapping[str, Any]) -> tuple[Task[Any, Any], Recipe]:
+def resolve(
+    reference: str, flags: Mapping[str, Any], copies: Path | None = None
+) -> tuple[Task[Any, Any], Recipe]:
     """Turn a recipe file, a recipe's name or a data set, and changes of knobs, into a recipe.
 
-    ``flags`` has full or short names of knobs: ``{"fit.lr": 0.1}`` or ``{"lr": 0.1}``.
+    ``flags`` has full or short names of knobs: ``{"fit.lr": 0.1}`` or ``{"lr": 0.1}``. Below
+    ``copies`` the rows of a database are kept for the run, which then needs no database.
     """
     values = _values(reference)
     if "data" in flags:
         values["data"] = flags["data"]
+    values["data"] = references.hidden(str(values["data"]))
+    if copies is not None:
+        target = flags.get("target") or values.get("target")
+        target = None if target is None else str(target)
+        values["data"] = sources.frozen(values["data"], copies, target)
+    flags = {key: value for key, value in flags.items() if key != "data"}
     name = (
         flags.get("task") or values.get("task") or fitting_task(values["data"], {**values, **flags})
     )
@@ -84,6 +93,8 @@ def wanted(look: Look) -> str:
 
 
 def _values(reference: str) -> dict[str, Any]:
+    if references.is_url(reference):
+        return {"data": reference}
     path = Path(reference).expanduser()
     if path.suffix in (".yaml", ".yml"):
         values = read_yaml(path)
@@ -92,28 +103,23 @@ def _values(reference: str) -> dict[str, Any]:
         if not isinstance(values["data"], str):
             raise UserError(f"{path}: `data:` must be a path or a name, found {values['data']!r}.")
         beside = path.parent / str(values["data"])
-        if not Path(values["data"]).exists() and beside.exists():
+        there, _ = references.split(values["data"])
+        if not references.exists(there) and references.exists(references.split(beside)[0]):
             values["data"] = str(beside)
         return values
-    if not path.exists() and reference in listing.names("recipes", ".yaml"):
+    if not references.exists(path) and reference in listing.names("recipes", ".yaml"):
         return recipe(reference)
     return {"data": reference}
 
 
 def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
-    """Make the paths of data and of the user's own files absolute."""
+    """Make the paths of data and of the user's own files absolute: a run is resumed anywhere."""
     network = values.get("network")
     if isinstance(network, dict) and str(network.get("name")).endswith(".py"):
-        network = {**network, "name": _absolute(network["name"])}
+        network = {**network, "name": references.absolute(network["name"])}
     elif isinstance(network, str) and network.endswith(".py"):
-        network = _absolute(network)
+        network = references.absolute(network)
     own = {"network": network} if network is not None else {}
     if str(values["task"]).endswith(".py"):  # else a folder of the task's name would be taken
-        own["task"] = _absolute(values["task"])
-    return {**values, **own, "data": _absolute(values["data"])}
-
-
-def _absolute(data: str) -> str:
-    """A run must find its data again from wherever it is resumed."""
-    path = Path(data).expanduser()
-    return str(path.resolve()) if path.exists() else data
+        own["task"] = references.absolute(values["task"])
+    return {**values, **own, "data": references.absolute(values["data"])}

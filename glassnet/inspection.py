@@ -60,7 +60,7 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
     path = Path(out).expanduser()
     try:
         if look.kind == "images":
-            return repair.images(layouts.find(look.path), look.problems, path)
+            return repair.images(layouts.find(Path(look.path)), look.problems, path)
         target = target or look.details.get("target", {}).get("name")
         return repair.table(look.path, target, path)
     except OSError as error:
@@ -69,7 +69,7 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
 
 def document(look: Look) -> Document:
     """A page of what was found; of images, the pictures themselves."""
-    return page.document(look, layouts.find(look.path) if look.kind == "images" else None)
+    return page.document(look, layouts.find(Path(look.path)) if look.kind == "images" else None)
 
 
 def drawn(source: Source[Any], split: Split) -> Any:
@@ -117,7 +117,7 @@ def lines(found: Sequence[Problem], command: str) -> list[str]:
 def _opened(look: Look) -> Source[Any] | None:
     """The data as a source; None for a table whose target is not known or cannot be learned."""
     if look.kind == "images":
-        return images.open_images(look.path)
+        return images.open_images(Path(look.path))
     if "target" not in look.details:
         return None
     target = look.details["target"]
@@ -133,6 +133,6 @@ def _without_target(look: Look) -> Sheet:
         [count for *_, count in read.files],
     ).astype(np.int8)
     return Sheet(
-        frame=frame, parts=parts, name=lambda row: f"row {row + 1}", origin=look.path.name,
+        frame=frame, parts=parts, name=lambda row: f"row {row + 1}", origin=Path(look.path).name,
         separator=read.separator, brought=several,
     )  # fmt: skip

@@ -239,7 +239,10 @@ class Recipe(Knobs):
 
     summary: str = Field("", description="One line about the recipe, for lists.")
     task: str = Field(description="A name from `glassnet tasks`, or a Python file of your own.")
-    data: str = Field(description="A path, or a name from `glassnet datasets`.")
+    data: str = Field(
+        description="A path, a name from `glassnet datasets`, a sheet as book.xlsx#Sheet2, or a "
+        "table or query of a database as sqlite:///shop.db#orders."
+    )
     network: NetworkKnobs
     fit: Fit = Fit()
     split: Split = Split()

@@ -133,7 +133,7 @@ class Look:
 
     kind: str
     """'images', 'table', …: the reader in ``data/`` that understands it."""
-    path: Path
+    path: str | Path
     summary: Sequence[tuple[str, str]]
     """Label and value, for people."""
     problems: Sequence[Problem] = ()

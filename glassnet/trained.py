@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from glassnet import device, owncode
+from glassnet import device, owncode, references
 from glassnet.decisions import Decision
 from glassnet.errors import UserError
 from glassnet.recipe import read_yaml
@@ -132,7 +132,7 @@ class Trained:
         """Open the data set of the run again (from ``data`` if it has moved), and check it."""
         recipe = self.recipe
         if data is not None:
-            recipe = recipe.model_copy(update={"data": str(data)})
+            recipe = recipe.model_copy(update={"data": references.hidden(str(data))})
         try:
             source: Source[Any] = self.task.source(recipe)
         except UserError as error:

@@ -17,7 +17,7 @@ ROOMS = {
     # The words that everybody speaks; they know no data, no network and no task.
     "vocabulary": {
         "__init__", "errors", "version", "listing", "figures", "task", "recipe", "knobs",
-        "optimizers", "schedules", "progress", "balance",
+        "optimizers", "schedules", "progress", "balance", "references",
     },
     # What a training is written with and into.
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits", "linear"},
@@ -69,11 +69,12 @@ EXCEPTIONS = {
 HEAVY = {
     "torch", "numpy", "scipy", "sklearn", "polars", "pandas", "PIL", "simplejpeg", "rich",
     "safetensors", "tensorboardX", "filelock", "torchvision", "matplotlib", "transformers",
+    "fastexcel", "sqlalchemy",
 }  # fmt: skip
 LIGHT = [
     "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",
-    "knobs", "optimizers", "schedules", "run", "cli/__init__", "cli/verbs", "cli/text",
-    "data/sources", "data/datasets", "data/parts", "catalog", "show",
+    "knobs", "optimizers", "schedules", "references", "run", "cli/__init__", "cli/verbs",
+    "cli/text", "data/sources", "data/datasets", "data/parts", "catalog", "show",
 ]  # fmt: skip
 MAY_NETWORKS_IMPORT = {"torch", "pydantic", "glassnet"}
 

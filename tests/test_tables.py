@@ -233,7 +233,7 @@ def test_a_folder_with_several_tables_is_refused_with_their_names(tmp_path):
         (HEADER, "t.csv holds no rows"),
         ('""\n', "t.csv holds blank cells only"),
         (HEADER + f"1,{'x' * 200_000},2,a\n", "t.csv line 2: field larger.*a cell is longer"),
-        (b"PK\x03\x04\0\0\0\0", "t.csv is no text file.*saved as CSV"),
+        (b"PK\x03\x04\0\0\0\0", "t.csv is no text file.*known by their suffix"),
         (b"\x1f\x8b\x08broken", "t.csv is (damaged|cut short).*again"),
     ],
 )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from glassnet import references
 from glassnet.errors import UserError, nearest
 from glassnet.version import __version__
 
@@ -62,6 +63,7 @@ def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         _print(parser.format_help())
         return 0
+    words = [references.hidden(word) for word in words]  # before anything can show them
     own, flags = split_words(words, verbs.get(words[0]))
     options = parser.parse_args(own)
     options.knobs = parse_flags(flags)

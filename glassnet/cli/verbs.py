@@ -44,7 +44,8 @@ def train(options: Options) -> int:
     from glassnet import api, catalog
 
     with api.watcher(True) as watch:
-        task, recipe = catalog.resolve(options.data, options.knobs)
+        copies = None if options.dry_run else Path(options.runs)
+        task, recipe = catalog.resolve(options.data, options.knobs, copies)
         if options.dry_run:
             return _dry_run(options, task, recipe)
         run = api.start(task, recipe, options.name, options.runs, watch)
@@ -344,7 +345,11 @@ def knobs_of_all() -> str:
 RUN: Argument = (("run",), {"metavar": "RUN", "help": "a run folder, such as runs/digits-convnet"})
 DATA: Argument = (
     ("data",),
-    {"metavar": "DATA", "help": "a path, a name from `glassnet datasets`, or a recipe file"},
+    {
+        "metavar": "DATA",
+        "help": "a path, a name from `glassnet datasets`, a recipe file, a sheet as "
+        "book.xlsx#Sheet2, or a database as sqlite:///shop.db#TABLE-OR-SELECT",
+    },
 )
 MOVED: Argument = (("--data",), {"help": "where the data set is now, if it has moved"})
 

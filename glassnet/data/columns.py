@@ -323,7 +323,9 @@ def _bent(values: Array, centre: float, scale: float) -> Array:
 
 
 def _encode_date(column: pl.Series, facts: Column, problems: list[Problem]) -> tuple[Array, Array]:
-    dates = cells.dates(column, facts.format) if facts.format else column
+    dates = cells.dates(column, facts.format or "year-month-day")
+    if not dates.dtype.is_temporal():
+        dates = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime)
     lost = dates.null_count() - column.null_count()
     if lost:
         format, others = cells.read_dates(column)
@@ -334,8 +336,6 @@ def _encode_date(column: pl.Series, facts: Column, problems: list[Problem]) -> t
             remedy = "treated as missing; mend them if they should count"
         what = f"{lost} cells are no dates written as in training ({facts.format or 'dates'})"
         problems.append(Problem(f"column {column.name!r}", what, remedy))
-    if not dates.dtype.is_temporal():
-        dates = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime)
     days = cells.days(dates)
     gone, day = _on_scale(days, facts)
     whole = days.fill_null(0).to_numpy()

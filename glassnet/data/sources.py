@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glassnet import references
 from glassnet.data import datasets
 from glassnet.errors import UserError, nearest
+from glassnet.progress import warn
 from glassnet.task import Look, Problem
 
 if TYPE_CHECKING:
@@ -31,10 +33,19 @@ def locate(
     reference: str | Path,
     mirror: str | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Return the path that is meant: an existing one, or that of a named data set."""
-    path = Path(reference).expanduser()
-    if path.exists():
+) -> str | Path:
+    """Return the path that is meant: an existing one, or that of a named data set.
+
+    A table of a database, or the sheet of a workbook that is named by ``#``, stays as it is.
+    """
+    path, part = references.split(reference)
+    if references.is_database(reference) or (part and references.exists(path)):
+        return reference
+    if references.is_url(reference):
+        raise UserError(
+            f"{reference} is on the web. Download the file, look at it, and give its path."
+        )
+    if references.exists(path):
         return path
     if str(reference) in datasets.names():
         return datasets.fetch(str(reference), mirror=mirror, progress=progress)
@@ -49,7 +60,7 @@ def locate(
 
 def named(reference: str | Path) -> datasets.DataSet | None:
     """Return the catalogue's entry, unless the reference is a path that exists."""
-    if Path(reference).expanduser().exists() or str(reference) not in datasets.names():
+    if references.exists(Path(reference).expanduser()) or str(reference) not in datasets.names():
         return None
     return datasets.describe(str(reference))
 
@@ -59,22 +70,49 @@ def look(reference: str | Path, target: str | None = None, mirror: str | None = 
     path = locate(reference, mirror)
     entry = named(reference)
     if kind_of(path) == "images":
-        return _look_at_images(path)
+        return _look_at_images(Path(path))
     return _look_at_table(path, target or (entry.target if entry else None))
 
 
-def kind_of(path: Path) -> str:
+def frozen(reference: str, folder: Path, target: str | None = None) -> str:
+    """Return the path of a copy below ``folder`` of what a database answers now.
+
+    A run needs the same rows whenever it is resumed or evaluated, in the same order, and without
+    the password; databases change. All other references are returned as they are.
+    """
+    if not references.is_database(reference):
+        return reference
+    from glassnet.data import database, memory
+
+    read = database.read(reference, target)
+    path = memory.store_rows(read.frame, folder, _name_of(read.about), read.about)
+    what = f"{read.frame.height:,} rows were copied to {path}, which the run reads from now on"
+    warn([Problem(read.about, what, "delete the copy when the run is not needed")])
+    return str(path)
+
+
+def _name_of(about: str) -> str:
+    """The table's name, as the name of a file and of a run."""
+    part = about.partition("#")[2] or re.split(r"[/?]", about)[-1]
+    table = re.search(r"\bfrom\s+[\"`\[]?([\w.]+)", part, re.IGNORECASE)
+    return re.sub(r"\W+", "-", table[1] if table else part).strip("-")[:40] or "query"
+
+
+def kind_of(path: str | Path) -> str:
     """Tell 'images' from 'table' by the names of the files."""
     from glassnet.data import archives, layouts, tablefiles
 
+    if references.is_database(path):
+        return "table"
+    path, _ = references.split(path)
     if path.is_file():
         if tablefiles.is_table(path):
             return "table"
         if archives.is_archive(path) or path.suffix == ".npz" or _is_array(path.name):
             return "images"
         raise UserError(
-            f"{path} is neither a table ({', '.join(tablefiles.SUFFIXES)}, also .gz) nor a set of "
-            f"images ({', '.join(archives.ARCHIVES)}, .npz, idx, or a folder)."
+            f"{path} is neither a table ({', '.join(tablefiles.SUFFIXES)}, also packed) nor a "
+            f"set of images ({', '.join(archives.ARCHIVES)}, .npz, idx, or a folder)."
         )
     tables = tablefiles.table_files(path)
     nested = top = 0
@@ -203,7 +241,7 @@ def _rare_classes(where: Path | str, counts: Counter[str]) -> Iterator[Problem]:
 # --- Tables ---------------------------------------------------------------------------------------
 
 
-def _look_at_table(path: Path, target: str | None) -> Look:
+def _look_at_table(path: str | Path, target: str | None) -> Look:
     from glassnet.data import tablefiles, tables
 
     read = tablefiles.read(path, target)
@@ -216,6 +254,7 @@ def _look_at_table(path: Path, target: str | None) -> Look:
     problems = [*read.problems, *_odd_columns(columns, target), *_repeated_rows(path, frame)]
     summary = [
         ("Kind", "table"),
+        *([("Read from", read.about)] if read.about else []),
         ("Rows", f"{frame.height:,}"),
         ("Parts", ", ".join(f"{p} {n:,}" for _, p, n in read.files) if len(read.files) > 1
          else "none of its own"),
@@ -274,7 +313,7 @@ def _odd_columns(columns: Sequence[dict[str, Any]], target: str | None) -> Itera
             )
 
 
-def _repeated_rows(path: Path, frame: pl.DataFrame) -> Iterator[Problem]:
+def _repeated_rows(path: str | Path, frame: pl.DataFrame) -> Iterator[Problem]:
     if any(column.dtype.is_nested() for column in frame):
         return
     repeats = frame.height - frame.n_unique()

@@ -75,7 +75,7 @@ def open_table(
     separator: str | None = None,
     weights: str | None = None,
 ) -> TableSource:
-    """Open a CSV, TSV or Parquet file, a folder with train and test tables, or a frame.
+    """Open a table file, a folder with train and test tables, a table of a database, or a frame.
 
     ``kind`` says whether the target is one of several categories or a number. ``classes`` is the
     order of the categories, such as ["low", "middle", "high"]; by default numbers come first, by
@@ -86,8 +86,7 @@ def open_table(
         raise UserError("classes can only be given for a target of categories, not of numbers.")
     wanted = Target(name=target, kind=kind, classes=list(classes or []))
     if isinstance(data, str | Path):
-        path = Path(data).expanduser()
-        return TableSource(tablefiles.read(path, target, separator), wanted, str(path), weights)
+        return TableSource(tablefiles.read(data, target, separator), wanted, str(data), weights)
     frame = tablefiles.as_frame(data)
     read = Read(frame, [("", "train", frame.height)])
     origin = f"a {type(data).__module__.split('.')[0]} frame"
@@ -114,10 +113,7 @@ def read_raw(raw: Any, facts: TableFacts) -> tuple[list[str], Tensor, list[Probl
 
 def _raw_frame(raw: Any, facts: TableFacts, problems: list[Problem]) -> pl.DataFrame:
     if isinstance(raw, str | Path):
-        path = Path(raw).expanduser()
-        if not path.is_file():
-            raise UserError(f"{path} does not exist. Give a table (CSV, TSV or Parquet).")
-        read = tablefiles.read_file(path, known=Known(facts.order, facts.target.name))
+        read = tablefiles.read_file(raw, known=Known(facts.order, facts.target.name))
         problems += read.problems
         return tablefiles.missing_to_null(read.frame)
     return tablefiles.missing_to_null(tablefiles.as_frame(raw))

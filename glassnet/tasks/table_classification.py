@@ -1,6 +1,6 @@
 """Table classification: which of several classes does a row of a table belong to?
 
-Data: CSV, TSV or Parquet with a header or without, and the name of the column to predict.
+Data: CSV, TSV, Excel, Parquet, Arrow, JSON lines or a database, and the column to predict.
 """
 
 from __future__ import annotations

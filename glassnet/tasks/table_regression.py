@@ -1,6 +1,6 @@
 """Table regression: which number belongs to a row of a table?
 
-Data: CSV, TSV or Parquet with a header or without, and the name of the column to predict.
+Data: CSV, TSV, Excel, Parquet, Arrow, JSON lines or a database, and the column to predict.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def document(look: Look, layout: Layout | None = None) -> Document:
     else:
         sections.append(Section("What was found", "Nothing was found to be wrong."))
     sections += [_section(problem, layout) for problem in look.problems if problem.items]
-    return Document(f"Examination of {look.path.name}", str(look.path), sections)
+    return Document(f"Examination of {Path(look.path).name}", str(look.path), sections)
 
 
 def _section(problem: Problem, layout: Layout | None) -> Section:

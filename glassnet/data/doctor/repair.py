@@ -80,10 +80,11 @@ def fresh(out: Path) -> Repairs:
 # --- Tables ---------------------------------------------------------------------------------------
 
 
-def table(path: Path, target: str | None, out: Path) -> Repairs:
+def table(reference: str | Path, target: str | None, out: Path) -> Repairs:
     """Write a repaired copy of a table, or of a folder of train and test tables, to ``out``."""
     repairs = fresh(out)
-    read = tablefiles.read(path, target)
+    read = tablefiles.read(reference, target)
+    path = Path(str(reference).partition("#")[0])  # without a sheet's or a query's name
     _check_form(path, out, len(read.files) > 1 or path.is_dir())
     for problem in read.problems:
         for item in problem.items:
@@ -111,11 +112,20 @@ def _check_form(path: Path, out: Path, folder: bool) -> None:
             raise UserError(f"--fix {out}: {path} is a folder of tables; name a folder.")
         return
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if out.suffix.lower() != suffix:
+    if suffix not in _WRITTEN:  # a spreadsheet, a database
+        if out.suffix.lower() not in (".csv", ".parquet"):
+            raise UserError(
+                f"--fix {out}: expected a name ending in .csv or .parquet; the copy of {path.name} "
+                "is written as a plain table."
+            )
+    elif out.suffix.lower() != suffix:
         raise UserError(
             f"--fix {out}: the copy has the format of the original; expected a name ending in "
             f"{suffix}."
         )
+
+
+_WRITTEN = (".csv", ".tsv", ".tab", ".txt", ".data", ".test", ".parquet", ".pq")
 
 
 def _repaired(read: tablefiles.Read, target: str | None, repairs: Repairs) -> tuple[Any, Array]:
