@@ -158,10 +158,15 @@ def start(
     """Make a run folder and train in it."""
     source = task.source(recipe)
     name = name or f"{Path(recipe.data).name.split('.')[0]}-{Path(recipe.network.name).stem}"
-    run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
+    return go_on(Trained(create(recipe, name, runs), task), recipe, source, watch)
+
+
+def create(recipe: Any, name: str, runs: str | Path, *, durable: bool = True) -> Run:
+    """Make a run folder, with the user's own programs in it."""
+    run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task}, durable=durable)
     owncode.keep(run, "task", recipe.task)
     owncode.keep(run, "network", recipe.network.name)
-    return go_on(Trained(run, task), recipe, source, watch)
+    return run
 
 
 def resume(
@@ -189,17 +194,24 @@ def go_on_with(
 
 def go_on(trained: Trained, recipe: Any, source: Source[Any], watch: Show) -> TrainedRun:
     """Train to the end, then measure and report."""
+    finish(watch(loop.train(trained.task, recipe, trained.run, source)), trained, source)
+    return TrainedRun(trained, source)
+
+
+def finish(
+    events: Iterator[Event], trained: Trained, source: Source[Any], *, report_too: bool = True
+) -> None:
+    """Follow a training to its end; then measure and report, unless nobody will read it."""
     run = trained.run
     try:
-        for event in watch(loop.train(trained.task, recipe, run, source)):
-            if isinstance(event, Finished) and run.info["status"] == "finished":
+        for event in events:
+            if report_too and isinstance(event, Finished) and run.info["status"] == "finished":
                 evaluation, review = evaluate.measure(trained, "validation", source)
                 report.write(trained, evaluation, review)
     except UserError:
         if run.info["status"] == "new":  # it never began: no data, no device, no such network
             run.update_info(status="failed")
         raise
-    return TrainedRun(trained, source)
 
 
 def _or_interrupt(run: TrainedRun) -> TrainedRun:

@@ -30,7 +30,7 @@ ROOMS = {
     "loop": {"loop"},
     "after": {"trained", "evaluate"},
     "tools": {"dryrun", "rangetest", "goals", "checkup", "show"},
-    "api": {"api"},
+    "api": {"api", "estimators"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "tools": {
         "vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "api", "tools",
     },
-    "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools"},
+    "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools", "api"},
     "cli": {
         "vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "tools", "api", "cli",
     },

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from glassnet.data.archives import gunzipped
@@ -206,7 +207,7 @@ def _from_pandas(data: Any) -> pl.DataFrame:
     columns = {}
     for name in data.columns:
         column = data[name]
-        if str(column.dtype) in ("object", "category", "string", "str"):
+        if not isinstance(column.dtype, np.dtype) or column.dtype == object:  # pandas' own types
             values = column.astype(object).where(column.notna(), None)
             columns[str(name)] = pl.Series(str(name), values.tolist(), strict=False)
         else:
