@@ -26,12 +26,15 @@ if TYPE_CHECKING:
         resume,
         train,
     )
+    from glassnet.estimators import GlassnetClassifier, GlassnetRegressor
 
 # Threads that wait for each other by spinning make a step eight times slower as soon as another
 # program wants a core (docs/log.md). OpenMP reads this once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
+    "GlassnetClassifier",
+    "GlassnetRegressor",
     "TrainedRun",
     "UserError",
     "__version__",
@@ -49,6 +52,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name.startswith("Glassnet") and name in __all__:
+        from glassnet import estimators  # scikit-learn costs a second
+
+        return getattr(estimators, name)
     if name in __all__:
         from glassnet import api
 

@@ -331,11 +331,17 @@ def start(
     """Make a run folder and train in it."""
     source = task.source(recipe)
     name = name or f"{Path(recipe.data).name.split('.')[0]}-{Path(recipe.network.name).stem}"
-    run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task})
-    owncode.keep(run, "task", recipe.task)
-    owncode.keep(run, "network", recipe.network.name)
+    run = create(recipe, name, runs)
     examine = functools.partial(inspection.before_training, source, recipe, run)
     return go_on(Trained(run, task), recipe, source, watch, examine)
+
+
+def create(recipe: Any, name: str, runs: str | Path, *, durable: bool = True) -> Run:
+    """Make a run folder, with the user's own programs in it."""
+    run = Run.create(runs, name, to_yaml(recipe), {"task": recipe.task}, durable=durable)
+    owncode.keep(run, "task", recipe.task)
+    owncode.keep(run, "network", recipe.network.name)
+    return run
 
 
 def resume(
@@ -369,19 +375,30 @@ def go_on(
     examine: Callable[[], Sequence[str]] = tuple,
 ) -> TrainedRun:
     """Say what ``examine`` finds wrong, train to the end, then measure and report."""
+    events = loop.train(trained.task, recipe, trained.run, source)
+    told = chain(_warned(examine), _with_findings(events, trained, source))
+    finish(watch(told), trained, source)
+    return TrainedRun(trained, source)
+
+
+def _warned(examine: Callable[[], Sequence[str]]) -> Iterator[Event]:
+    yield from map(Warned, examine())
+
+
+def finish(
+    events: Iterator[Event], trained: Trained, source: Source[Any], *, report_too: bool = True
+) -> None:
+    """Follow a training to its end; then measure and report, unless nobody will read it."""
     run = trained.run
     try:
-        warnings = map(Warned, examine())
-        events = loop.train(trained.task, recipe, run, source)
-        for event in watch(chain(warnings, _with_findings(events, trained, source))):
-            if isinstance(event, Finished) and run.info["status"] == "finished":
+        for event in events:
+            if report_too and isinstance(event, Finished) and run.info["status"] == "finished":
                 evaluation, review = evaluate.measure(trained, "validation", source)
                 report.write(trained, evaluation, review)
     except UserError:
         if run.info["status"] == "new":  # it never began: no data, no device, no such network
             run.update_info(status="failed")
         raise
-    return TrainedRun(trained, source)
 
 
 def _with_findings(

@@ -44,6 +44,14 @@ def choose(name: str) -> torch.device:
     return device
 
 
+def here(name: str) -> torch.device:
+    """The device that was asked for in training, or the best one of a machine that lacks it."""
+    try:
+        return choose(name)
+    except UserError:
+        return choose("auto")
+
+
 def check_precision(fit: Fit, device: torch.device) -> None:
     """Refuse the one combination that torch computes wrongly or not at all."""
     if fit.precision == "float16" and device.type != "cuda":

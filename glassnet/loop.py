@@ -308,7 +308,7 @@ class Training(Generic[R, B]):
             f"The loss became NaN or infinite at step {step + 1} (epoch "
             f"{step // self.steps_per_epoch + 1}, batch {batch} of {self.steps_per_epoch}): first "
             f"not finite is {where}. Try a smaller --fit.lr (`glassnet lr` draws a range), or "
-            f"--fit.clip 1. Kept in {self.run.path}: {kept}."
+            f"--fit.clip 1.{f' Kept in {self.run.path}: {kept}.' if self.run.durable else ''}"
         )
 
 

@@ -30,7 +30,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from glassnet.errors import UserError
 from glassnet.version import __version__
@@ -45,16 +45,27 @@ FORMAT = 1
 
 
 class Run:
-    """One run folder. Reads lazily, writes atomically."""
+    """One run folder. Reads lazily, writes atomically.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    A run that is deleted as soon as it is over need not outlive a power failure: not ``durable``.
+    """
+
+    def __init__(self, path: str | Path, *, durable: bool = True) -> None:
+        self.path, self.durable = Path(path), durable
         self._damaged: list[Path] = []
 
     @classmethod
-    def create(cls, root: str | Path, name: str, recipe_yaml: str, info: Mapping[str, Any]) -> Run:
+    def create(
+        cls,
+        root: str | Path,
+        name: str,
+        recipe_yaml: str,
+        info: Mapping[str, Any],
+        *,
+        durable: bool = True,
+    ) -> Run:
         """Make a new folder ``root/name`` (``name-2`` … if taken) with recipe and run.json."""
-        run = cls(_free_folder(Path(root), _slug(name)))
+        run = cls(_free_folder(Path(root), _slug(name)), durable=durable)
         run.write_text("recipe.yaml", recipe_yaml)
         created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         run.write_json(
@@ -71,7 +82,7 @@ class Run:
 
     def child(self, name: str, recipe_yaml: str) -> Run:
         """The run of this name inside this one, made if it is not there yet."""
-        child = Run(self.path / name)
+        child = Run(self.path / name, durable=self.durable)
         if not child.exists("run.json"):
             child.write_text("recipe.yaml", recipe_yaml)
             child.write_json("run.json", {**self.info, "status": "new"})
@@ -212,13 +223,19 @@ class Run:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write(beside)
                 with open(beside, "rb+") as file:
-                    os.fsync(file.fileno())
+                    self._sync(file)
                 os.replace(beside, path)
-                _sync_folder(path.parent)
+                if self.durable:
+                    _sync_folder(path.parent)
         finally:
             with suppress(OSError):
                 beside.unlink()
         return path
+
+    def _sync(self, file: IO[Any]) -> None:
+        """See what was written on the disk."""
+        if self.durable:
+            os.fsync(file.fileno())
 
     @contextmanager
     def writing(self, name: str) -> Iterator[None]:
@@ -234,7 +251,7 @@ class Run:
         with self.writing(name), open(self.path / name, "a", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            self._sync(file)
 
     def cut_rows(self, step: int) -> None:
         """Drop the metrics after ``step``: a resumed training writes them again."""

@@ -74,14 +74,7 @@ class Trained:
                 f"{self.run.path}/{name} does not fit the network "
                 f"{self.recipe.network.name}: {error}"
             ) from None
-        return device.place(network, self._device()).eval()
-
-    def _device(self) -> torch.device:
-        """The device that was asked for, or the best one of a machine that lacks it."""
-        try:
-            return device.choose(self.recipe.fit.device)
-        except UserError:
-            return device.choose("auto")
+        return device.place(network, device.here(self.recipe.fit.device)).eval()
 
     def fold(self, run: Run) -> Trained:
         """One fold of a k-fold run."""

@@ -37,7 +37,7 @@ ROOMS = {
         "dryrun", "rangetest", "goals", "checkup", "show", "showcase", "optimizer_race",
         "optimizer_page", "diagnosis", "inspection",
     },
-    "api": {"api"},
+    "api": {"api", "estimators"},
     "cli": {"cli", "__main__"},
 }  # fmt: skip
 
@@ -55,7 +55,7 @@ MAY_IMPORT = {
         "vocabulary", "ground", "stock", "networks", "data", "catalog", "loop", "after", "api",
         "tools",
     },
-    "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools"},
+    "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools", "api"},
     "cli": {
         "vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "tools", "api", "cli",
     },

@@ -121,8 +121,11 @@ _NUMBER_SLOT = {"text": "{}: length", "date": "{}: day"}
 # --- Learning -------------------------------------------------------------------------------------
 
 
-def learn_column(column: pl.Series, separator: str = ",") -> Column:
-    """Find a column's type, scale, levels and words."""
+def learn_column(column: pl.Series, separator: str = ",", *, chosen: bool = False) -> Column:
+    """Find a column's type, scale, levels and words.
+
+    ``chosen``: somebody chose the column as a feature, so that numbers are no identifier.
+    """
     name, present = column.name, column.drop_nulls()
     if present.dtype.is_nested() or present.dtype in (pl.Object, pl.Binary):
         return _ignored(name, f"holds {present.dtype}, no single values")
@@ -131,7 +134,7 @@ def learn_column(column: pl.Series, separator: str = ",") -> Column:
     missing = column.null_count() > 0
     if present.n_unique() == 1 and not missing:
         return _ignored(name, f"is {str(present[0])!r} in every training row")
-    if reason := _identifier(present):
+    if not (chosen and present.dtype.is_numeric()) and (reason := _identifier(present)):
         return _ignored(name, reason)
     if present.dtype == pl.Boolean or cells.is_boolean(present):
         return Column(name=name, kind="boolean", levels=_yes_and_no(present), missing=missing)
