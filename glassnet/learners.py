@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from glassnet import device, optimizers, schedules
+from glassnet import device, network, optimizers, schedules
 from glassnet.averaging import Average
 from glassnet.errors import Diverged, UserError
 from glassnet.health import Health
 from glassnet.losses import Loss
 from glassnet.mixing import Mixup, of_both
-from glassnet.recipe import Fit, Recipe
+from glassnet.optimizers import AdamW
+from glassnet.recipe import Fit, Recipe, Split
 from glassnet.task import Batch, Examples, Outcome, Stateful
 
 Rec = TypeVar("Rec", bound=Recipe)
@@ -254,8 +255,31 @@ def between(low: int, value: float, high: int) -> int:
     return round(min(high, max(low, value)))
 
 
-fill_for_tables = filler(
+_fill_plain = filler(
     lr={"muon": 3e-3, "adamw": 3e-3, "adam": 3e-3, "rmsprop": 1e-3, "sgd": 0.05},
     batch_size=lambda n: 2 ** between(4, math.log2(n / 20), 7),
     epochs=lambda n: between(20, 400_000 / n, 100),
 )
+_fill_members = filler(
+    lr={"muon": 1e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.02},
+    batch_size=lambda n: 2 ** between(5, math.log2(n / 8), 8),
+    epochs=lambda n: between(5, 800_000 / n, 100),
+)
+FIT_FOR_TABLES = Fit(optimizer=AdamW(weight_decay=1.0))
+"""For members that share weights: a strong pull to zero keeps them from learning rows by heart."""
+SPLIT_FOR_TABLES = Split(refit=True)
+
+
+def fill_for_tables(recipe: Rec, num_examples: int) -> Rec:
+    """Set the unset knobs: a network of members takes larger batches and smaller steps."""
+    has_members = "members" in recipe.network.options
+    return (_fill_members if has_members else _fill_plain)(recipe, num_examples)
+
+
+def implied_for_tables(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A network without members is trained as textbooks do: once, with little decay."""
+    given = values.get("network", {})
+    name = given if isinstance(given, str) else given.get("name")
+    if name is None or "members" in network.schema(network.find(name)).model_fields:
+        return {}
+    return {"fit": Fit().model_dump(), "split": Split().model_dump()}

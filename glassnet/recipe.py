@@ -225,6 +225,15 @@ MixupAlpha = Annotated[
 ]
 
 
+RowWeights = Annotated[
+    str | None,
+    Field(
+        description="Name of a column that says how much each row counts in training (0 or more); "
+        "it is not learned from, and figures count every row once. Unset: all count the same."
+    ),
+]
+
+
 class Goal(Knobs):
     """What a recipe must reach; re-checked by ``glassnet recipes check``."""
 

@@ -33,6 +33,8 @@ MAX_LEVELS = 10_000
 """Levels of a category that are told apart; the rest is 'other'."""
 MAX_BINS = 48
 """Bins of a number (Gorishniy, Kotelnikov and Babenko 2025, TabM's default)."""
+ROWS_PER_BIN = 64
+"""At least so many rows for each of them, on average: fewer only invite overfitting."""
 MAX_WORDS = 100
 """Words of a text that get a slot of their own."""
 ENOUGH_ROWS = 20
@@ -186,7 +188,7 @@ def _edges(values: Array) -> list[float]:
     Else a column of nearly all zeros, such as a capital gain, would spend its bins on the zero.
     """
     distinct, counts = np.unique(values.astype(np.float32), return_counts=True)
-    bins = min(MAX_BINS, len(values) // 8, len(distinct) - 1)
+    bins = min(MAX_BINS, len(values) // ROWS_PER_BIN, len(distinct) - 1)
     if bins < 2:
         return []
     ranks = np.cumsum(np.minimum(counts, math.ceil(len(values) / bins)))

@@ -32,7 +32,16 @@ from glassnet.data.tables import TableFacts
 from glassnet.decisions import Decision
 from glassnet.losses import Loss
 from glassnet.network import build_network, names_of_row
-from glassnet.recipe import LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe, merge
+from glassnet.recipe import (
+    Fit,
+    LabelSmoothing,
+    MixupAlpha,
+    NetworkKnobs,
+    Recipe,
+    RowWeights,
+    Split,
+    merge,
+)
 from glassnet.task import Batch, Data, Look, Prediction, Task
 
 
@@ -40,7 +49,10 @@ class TableClassification(Recipe):
     """The knobs of table classification."""
 
     target: str = Field(description="Name of the column to predict.")
-    network: NetworkKnobs = NetworkKnobs(name="mlp")
+    network: NetworkKnobs = NetworkKnobs(name="tabm")
+    fit: Fit = learners.FIT_FOR_TABLES
+    split: Split = learners.SPLIT_FOR_TABLES
+    weights: RowWeights = None
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
     loss: Literal["cross_entropy", "focal", "perceptron"] = Field(
@@ -77,14 +89,14 @@ LOSSES: dict[str, Callable[[TableClassification], Loss]] = {
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The perceptron's rule as textbooks have it: their network, one row at a time, plain steps."""
     if values.get("loss") != "perceptron":
-        return {}
+        return learners.implied_for_tables(values)
     given = merge({"network": {"name": "perceptron"}}, values)
     if given["network"]["name"] != "perceptron":
-        return {}
+        return learners.implied_for_tables(values)
     rule = {"optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}}
     rate = {} if "optimizer" in given.get("fit", {}) else {"lr": 1.0}
     fit = {"batch_size": 1, "epochs": 30, **rate, **rule}
-    return {"network": {"name": "perceptron"}, "fit": fit}
+    return {"network": {"name": "perceptron"}, "fit": fit, "split": {"refit": False}}
 
 
 def fits(look: Look) -> str | None:
@@ -96,7 +108,7 @@ def fits(look: Look) -> str | None:
 def source(recipe: TableClassification) -> tables.TableSource:
     """Open the table."""
     path = sources.locate(recipe.data)
-    return tables.open_table(path, target=recipe.target, kind="categories")
+    return tables.open_table(path, target=recipe.target, kind="categories", weights=recipe.weights)
 
 
 def network(recipe: TableClassification, facts: TableFacts) -> nn.Module:
@@ -144,6 +156,7 @@ TASK = Task(
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
+    chosen_by=("log_loss", "accuracy"),
     findings=(findings.separability,),
     predict=predict,
     decide=decisions.decide,

@@ -16,7 +16,7 @@ from glassnet.data import sources, tables
 from glassnet.data.tables import TableFacts
 from glassnet.losses import Loss
 from glassnet.network import build_network, names_of_row
-from glassnet.recipe import MixupAlpha, NetworkKnobs, Recipe
+from glassnet.recipe import Fit, MixupAlpha, NetworkKnobs, Recipe, RowWeights, Split
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
 
 
@@ -24,7 +24,10 @@ class TableRegression(Recipe):
     """The knobs of table regression."""
 
     target: str = Field(description="Name of the column to predict.")
-    network: NetworkKnobs = NetworkKnobs(name="mlp")
+    network: NetworkKnobs = NetworkKnobs(name="tabm")
+    fit: Fit = learners.FIT_FOR_TABLES
+    split: Split = learners.SPLIT_FOR_TABLES
+    weights: RowWeights = None
     loss: Literal["squared", "absolute", "huber"] = Field(
         "squared",
         description="What is minimized: squared error predicts the mean, absolute error the "
@@ -49,7 +52,7 @@ def fits(look: Look) -> str | None:
 def source(recipe: TableRegression) -> tables.TableSource:
     """Open the table."""
     path = sources.locate(recipe.data)
-    return tables.open_table(path, target=recipe.target, kind="numbers")
+    return tables.open_table(path, target=recipe.target, kind="numbers", weights=recipe.weights)
 
 
 def network(recipe: TableRegression, facts: TableFacts) -> nn.Module:
@@ -93,6 +96,7 @@ TASK = Task(
     source=source,
     network=network,
     fill=learners.fill_for_tables,
+    implied=learners.implied_for_tables,
     learner=learner,
     score=score,
     metrics=metrics.REGRESSION,
