@@ -65,7 +65,8 @@ def main() -> None:
     parser.add_argument("--report", help="print the tables of this file, measure nothing")
     options = parser.parse_args()
     if options.report:
-        print(report([json.loads(line) for line in Path(options.report).open()]))
+        lines = Path(options.report).read_text(encoding="utf-8").splitlines()
+        print(report([json.loads(line) for line in lines]))
         return
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)

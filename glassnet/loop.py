@@ -76,7 +76,7 @@ def train(
             run.path,
             now.step,
             training.scores,
-            now.ended or "interrupted",
+            now.ended if training.is_over else "interrupted",
             time.monotonic() - began,
         )
 

@@ -41,7 +41,7 @@ from glassnet.data import datasets, sources
 from glassnet.errors import UserError
 from glassnet.recipe import build, knobs, merge, nested, parse_value, read_yaml
 from glassnet.run import Run
-from glassnet.task import Batch, Finished, Saved, Started, Task, Validated
+from glassnet.task import Batch, Finished, Refitting, Saved, Started, Task, Validated
 from glassnet.trained import Trained
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -111,8 +111,8 @@ def whole(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def num_steps(subject: Subject, whole: Run) -> tuple[int, int]:
     """Steps of an epoch, and of the whole training."""
-    total = max(row["step"] for row in whole.rows())
-    return total // EPOCHS, total
+    rows = whole.rows()
+    return next(row["step"] for row in rows if "validation" in row), rows[-1]["step"]
 
 
 def changed(recipe: Any, group: str, **values: Any) -> Any:
@@ -137,7 +137,9 @@ def test_training_tells_what_it_does_in_order(subject: Subject, tmp_path: Path) 
     assert marks[0].step == 0
     assert [e.epoch for e in marks if isinstance(e, Validated)] == list(range(EPOCHS))
     assert isinstance(marks[-2], Saved)
-    assert finished(events).step == marks[0].num_steps
+    refits = [e for e in events if isinstance(e, Refitting)]
+    assert len(refits) == subject.recipe.split.refits
+    assert finished(events).step == (refits or [marks[0]])[-1].num_steps
     assert set(finished(events).scores) == {m.name for m in subject.task.metrics if not m.costly}
 
 

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 import glassnet.networks
+from glassnet import losses
 
 torch.set_num_threads(1)
 
@@ -43,7 +45,11 @@ def num_parameters(network: nn.Module) -> int:
 def knobs_of(name: str) -> dict[str, inspect.Parameter]:
     """Return the keyword-only arguments of the constructor."""
     parameters = inspect.signature(network_class(name).__init__).parameters
-    return {key: knob for key, knob in parameters.items() if knob.kind is knob.KEYWORD_ONLY}
+    return {
+        key: knob
+        for key, knob in parameters.items()
+        if knob.kind is knob.KEYWORD_ONLY and key != "slots"  # what the data say, no knob
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,8 +57,9 @@ def knobs_of(name: str) -> dict[str, inspect.Parameter]:
 def test_every_parameter_receives_a_gradient(name: str, shape: tuple[int, ...]) -> None:
     network = build(name, shape)
     logits = network(torch.randn(3, *shape))
-    assert logits.shape == (3, NUM_OUTPUTS)
-    torch.autograd.backward(nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2])))
+    assert logits.shape[0] == 3  # a network of several members has one axis more
+    assert logits.shape[-1] == NUM_OUTPUTS
+    torch.autograd.backward(losses.cross_entropy()(logits, torch.tensor([0, 1, 2])).mean())
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
@@ -62,9 +69,8 @@ def test_every_parameter_receives_a_gradient(name: str, shape: tuple[int, ...]) 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_loss_is_near_that_of_a_blind_guess(name: str) -> None:
     network = build(name, (3, 32, 32))
-    loss = nn.functional.cross_entropy(
-        network(torch.randn(64, 3, 32, 32)), torch.arange(64) % NUM_OUTPUTS
-    )
+    logits = network(torch.randn(64, 3, 32, 32))
+    loss = losses.cross_entropy()(logits, torch.arange(64) % NUM_OUTPUTS).mean()
     assert 0.8 < loss.item() / torch.tensor(float(NUM_OUTPUTS)).log() < 1.5
 
 
@@ -253,3 +259,55 @@ def test_the_convnets_stem_halves_an_image_until_it_fits(side: int) -> None:
     side_after = stem(torch.randn(2, 1, side, side)).shape[-1]
     assert side_after <= 16
     assert side <= 16 or side_after > 8
+
+
+# --- TabM -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A column of a compact row."""
+
+    size: int = 0
+    edges: tuple[float, ...] = ()
+
+
+SLOTS = [Slot(edges=(-1.0, 0.0, 2.0)), Slot(size=3), Slot(), Slot(size=60)]
+ROWS = torch.tensor([[-2.0, 0.0, 1.0, 59.0], [1.0, 2.0, -1.0, 0.0], [3.0, 1.0, 0.0, 7.0]])
+
+
+def tabm(num_outputs: int = 2, **knobs: Any) -> Any:
+    """A small one, for compact rows."""
+    torch.manual_seed(0)
+    return network_class("tabm")((4,), num_outputs, slots=SLOTS, hidden=(8,), **knobs)
+
+
+def test_numbers_are_spread_over_their_bins_and_go_on_outside_of_them() -> None:
+    spread = tabm().spread(ROWS)
+    assert spread[:, :2].tolist() == [[-1.0, 0.0], [1.0, 0.5], [1.0, 1.5]]
+    assert spread[:, 2:4].tolist() == [[-2.0, 1.0], [1.0, -1.0], [3.0, 0.0]]
+    assert spread[:, 4:7].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert spread.shape == (3, 2 + 2 + 3 + 16), "60 levels are embedded, not one-hot"
+
+
+def test_members_answer_apart_in_training_and_together_afterwards() -> None:
+    network = tabm(members=5, dropout=0.0)
+    nn.init.normal_(network.output.weight)
+    apart, together = network.train()(ROWS), network.eval()(ROWS)
+    assert apart.shape == (3, 5, 2)
+    assert together.shape == (3, 2)
+    assert apart.std(1).min() > 0, "the members differ from the first step on"
+    torch.testing.assert_close(together.exp(), apart.softmax(-1).mean(1))
+    torch.testing.assert_close(together.exp().sum(1), torch.ones(3))
+    one = tabm(num_outputs=1, members=5, dropout=0.0)
+    torch.testing.assert_close(one.eval()(ROWS), one.train()(ROWS).mean(1))
+
+
+def test_each_member_has_a_loss_of_its_own() -> None:
+    logits, targets = tabm(members=5).train()(ROWS), torch.tensor([0, 1, 1])
+    each = losses.cross_entropy(0.1)(logits, targets)
+    assert each.shape == (3, 5)
+    plain = nn.functional.cross_entropy(
+        logits[:, 2], targets, reduction="none", label_smoothing=0.1
+    )
+    torch.testing.assert_close(each[:, 2], plain)
