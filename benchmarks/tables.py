@@ -232,17 +232,15 @@ def _loss_table(loss: str, table: Any) -> Iterator[str]:
 def difference(ours: list[Rows], theirs: list[Rows], loss: str) -> tuple[float, float, float]:
     """Their loss less ours: 95 % interval and mean; above zero: glassnet is better."""
     sums: dict[int, list[float]] = defaultdict(list)
-    for a, b in zip(sorted(ours, key=_seed), sorted(theirs, key=_seed), strict=True):
-        for row, x, y in zip(a["rows"], a["losses"][loss], b["losses"][loss], strict=True):
-            sums[row].append(y - x)
+    by_seed = {row["seed"]: row for row in theirs}  # a slow peer may have fewer seeds
+    for a in ours:
+        if b := by_seed.get(a["seed"]):
+            for row, x, y in zip(a["rows"], a["losses"][loss], b["losses"][loss], strict=True):
+                sums[row].append(y - x)
     each = np.array([np.mean(values) for values in sums.values()])
     draws = np.random.default_rng(0).integers(len(each), size=(RESAMPLES, len(each)))
     low, high = np.quantile(each[draws].mean(1), [0.025, 0.975])
     return float(low), float(each.mean()), float(high)
-
-
-def _seed(row: Rows) -> int:
-    return int(row["seed"])
 
 
 def _ranks(table: Any) -> Iterator[str]:
