@@ -41,7 +41,7 @@ def test_knobs_may_be_short_full_or_nested() -> None:
     assert runs[0].recipe.fit == runs[1].recipe.fit == runs[2].recipe.fit
     first = weights(Run(runs[0].path))
     assert all(same_bits(weights(Run(run.path)), first) for run in runs)
-    assert [run.path.name for run in runs] == ["iris-mlp", "iris-mlp-2", "iris-mlp-3"]
+    assert [run.path.name for run in runs] == ["iris-tabm", "iris-tabm-2", "iris-tabm-3"]
 
 
 def test_a_network_may_be_a_name_or_a_dictionary() -> None:

@@ -19,7 +19,7 @@ import glassnet
 from glassnet.run import Run
 
 Cli = Callable[..., tuple[int, str, str]]
-QUICK = ("--fit.epochs", "2", "--fit.threads", "1")
+QUICK = ("--fit.epochs", "2", "--fit.threads", "1", "--network", "mlp")
 
 
 @pytest.fixture
@@ -52,7 +52,13 @@ def _same(one: str, other: str) -> bool:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     data = table(folder / "data.csv")
-    knobs: dict[str, Any] = {"epochs": 2, "threads": 1, "show": False, "target": "y"}
+    knobs: dict[str, Any] = {
+        "epochs": 2,
+        "threads": 1,
+        "show": False,
+        "target": "y",
+        "network": "mlp",
+    }
     return glassnet.train(data, name="run", runs=folder, **knobs).path
 
 

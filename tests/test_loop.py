@@ -121,7 +121,7 @@ def scripted(scores: list[float], better: str = "higher") -> Any:
     task, recipe = recipe_for("iris", epochs=len(scores), fit__patience=2)
     script = iter(scores)
     metric = Metric("scripted", lambda _: next(script), better=better)
-    return replace(task, metrics=(metric,)), recipe
+    return replace(task, metrics=(metric,), chosen_by=()), recipe
 
 
 @pytest.mark.parametrize(

@@ -85,8 +85,9 @@ def test_a_changed_choice_leaves_the_knobs_of_the_former_behind() -> None:
 def test_one_knob_of_a_group_leaves_the_others_at_the_task_s_defaults() -> None:
     recipe = made(fit__lr=0.5)
     assert recipe.fit.lr == 0.5
-    assert recipe.fit.model_copy(update={"lr": None}) == Fit()
-    assert recipe.network.name == "mlp"
+    defaults = type(recipe).model_fields
+    assert recipe.fit.model_copy(update={"lr": None}) == defaults["fit"].default
+    assert recipe.network.name == defaults["network"].default.name
 
 
 # --- Flags ----------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def test_a_folder_called_like_a_task_is_not_taken_for_it(
 def test_short_names_stand_for_the_knobs_of_fit() -> None:
     short = made(lr=0.1, epochs=2, batch_size=7, optimizer="sgd")
     assert short == made(fit__lr=0.1, fit__epochs=2, fit__batch_size=7, fit__optimizer="sgd")
-    assert made(mode="kfold", folds=3).split == Split(mode="kfold", folds=3)
+    assert made(mode="kfold", folds=3).split == Split(mode="kfold", folds=3, refit=True)
 
 
 def test_a_choice_and_its_own_knob_may_both_be_flags() -> None:

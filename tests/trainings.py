@@ -24,7 +24,12 @@ from glassnet.run import Run
 from glassnet.task import Event, Finished, Step
 from glassnet.trained import Trained
 
-QUICK: dict[str, Any] = {"fit.epochs": 3, "fit.threads": 1, "network.hidden": [16]}
+QUICK: dict[str, Any] = {
+    "fit.epochs": 3,
+    "fit.threads": 1,
+    "network": "mlp",
+    "network.hidden": [16],
+}
 
 
 def table(path: Path, rows: int = 120, *, kind: str = "class", seed: int = 0) -> Path:
