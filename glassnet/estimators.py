@@ -28,7 +28,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from glassnet import api, catalog, device, loop, progress, splits
+from glassnet import api, catalog, device, evaluate, loop, progress, splits
 from glassnet.data import declared, given, memory, tables
 from glassnet.data.columns import Array
 from glassnet.data.declared import DeclaredTable
@@ -37,7 +37,6 @@ from glassnet.data.order import natural
 from glassnet.data.tables import Target
 from glassnet.errors import UserError
 from glassnet.recipe import NetworkKnobs, Split
-from glassnet.run import Run
 from glassnet.task import Event, Problem, Task, Validated, Warned
 from glassnet.trained import Mean, Trained
 
@@ -57,13 +56,20 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     frame, with missing cells anywhere; nothing need be scaled or encoded before.
 
     **Rows.** The order of the rows does not change what is learned: they are sorted by their
-    contents first. A part of them (``validation_fraction``) is not trained on, but chooses the
-    epoch whose weights are kept; tables of fewer than 20 rows are too small for that, so that all
-    rows are trained on. Equal rows may end up on both sides.
+    contents first. A part of them (``validation_fraction``) is set aside at first, and chooses the
+    number of epochs; then the default network is trained once more, for so many epochs, on all
+    rows (the knob ``split.refit``; other networks answer with the weights of the best epoch unless
+    you set it). Tables of fewer than 20 rows are too small for that: all rows are trained on and
+    validated on. Equal rows may end up on both sides.
 
     **Weights.** A ``sample_weight`` of whole numbers repeats rows (0 leaves them out), as long as
     that makes the table at most ten times as long; any other weighs the losses of the examples of
-    a batch and the validation figures, while scales and levels count each row once.
+    a batch and the validation figures, while scales and levels count each row once; then there is
+    no second training, and the validation rows are not learned from.
+
+    **Not examined.** The data doctor, which looks for copies, wrong labels and leaks before every
+    ``glassnet train``, is not run: ``fit`` is called too often for that. Run ``glassnet.inspect``
+    or ``glassnet inspect`` on the table once.
 
     Parameters
     ----------
@@ -82,10 +88,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         Share of the rows that is set aside.
     patience : int, default=None
         Stop after so many epochs without a better validation score.
+    class_weight : "balanced" or dict, default=None
+        How much each class counts (of the classifier): ``"balanced"``, or a weight above 0 by
+        class, 1 for others. ``predict`` then favours the classes of weight; ``predict_proba``
+        stays honest. Other than in scikit-learn, the two may thus disagree.
     knobs : dict, default=None
         Any other knob by its full or short name, such as ``{"fit.clip": 1.0, "device": "cpu"}``;
         ``glassnet train --help`` lists them. ``{"split.mode": "kfold"}`` trains a network for each
-        of five folds and answers with their mean.
+        of five folds and answers with their mean; ``{"costs": {"bad": {"good": 50}}}`` makes
+        ``predict`` answer what costs least.
     random_state : int, RandomState or None, default=None
         The seed of weights, order and split. The same number gives the same weights, bit for bit,
         on the same machine.
@@ -103,7 +114,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     feature_names_in_ : ndarray of str
         Names of the columns, if X was a frame.
     n_iter_ : int
-        Epochs that were trained (of all folds together).
+        Epochs that were trained and validated (of all folds together).
     history_ : list of dict
         Training loss and validation figures of each epoch.
     problems_ : list of str
@@ -114,6 +125,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         How a row becomes numbers, and an output an answer.
     network_ : torch.nn.Module
         The trained network.
+    decision_ : glassnet.decisions.Decision or None
+        How ``predict`` chooses by costs or class weights, such as a threshold; None: it answers
+        the most probable class.
     run_ : str or None
         The run folder, for ``glassnet.load``, if ``runs`` is set.
     """
@@ -149,27 +163,37 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     # --- Training ---------------------------------------------------------------------------------
 
-    def _train(self, table: DeclaredTable) -> None:
+    def _train(self, table: DeclaredTable, class_weights: Any = None) -> None:
         """Train on a table in a run folder, and take from there what answering needs."""
         seed = _seed(self.random_state)
-        with _alone, self._folder() as folder, api.watcher(bool(self.verbose)) as watch:
-            task, recipe = self._resolve(_MEMORY, table.target.name, seed)
+        own: dict[str, Any] = {"task": self._task, "fit.seed": seed, "split.seed": seed}
+        own |= {"target": table.target.name, "class_weights": class_weights}
+        with (
+            _alone,
+            self._folder() as folder,
+            device.forked_random(torch.device("cpu")),
+            api.watcher(bool(self.verbose)) as watch,
+        ):
+            task, recipe = self._resolve(_MEMORY, own)
             table = _divided(table, recipe.split)
-            if self.runs is not None:
-                path = memory.store(table.stored(), folder)
-                task, recipe = self._resolve(str(path), table.target.name, seed)
-                table.fingerprint = _stored_fingerprint(task, recipe, table)
             kept = self.runs is not None
+            if kept:
+                path = memory.store(table.stored(), folder)
+                task, recipe = self._resolve(str(path), {**own, "weights": table.weights_name})
+                table.fingerprint = _stored_fingerprint(task, recipe, table)
+            if table.has_copies:
+                recipe = _without_refit(recipe, table)
             run = api.create(recipe, type(self).__name__, folder, durable=kept)
             self.history_: list[dict[str, Any]] = []
             self.problems_: list[str] = []
             events = self._noted(watch(loop.train(task, recipe, run, table)))
-            api.finish(events, Trained(run, task), table, report_too=kept)
+            trained = Trained(run, task)
+            api.finish(events, trained, table, report_too=kept)
             if run.info["status"] == "interrupted":
                 raise KeyboardInterrupt
-            self._take(task, run, recipe.network)
+            self._take(trained, table, recipe.network)
 
-    def _resolve(self, data: str, target: str, seed: int) -> tuple[Task[Any, Any], Any]:
+    def _resolve(self, data: str, own: dict[str, Any]) -> tuple[Task[Any, Any], Any]:
         """The task, and the recipe with all that was asked for."""
         asked = {
             "network": self.network,
@@ -184,7 +208,6 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             raise UserError(
                 f"knobs must be a dictionary such as {{'fit.clip': 1.0}}, found {self.knobs!r:.80}."
             )
-        own = {"task": self._task, "target": target, "fit.seed": seed, "split.seed": seed}
         flags = {**own, "split.test": 0.0, **asked, **(self.knobs or {})}
         return catalog.resolve(data, _plain(flags))
 
@@ -207,16 +230,17 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         with tempfile.TemporaryDirectory(prefix="glassnet-") as folder:
             yield Path(folder)
 
-    def _take(self, task: Task[Any, Any], run: Run, network: NetworkKnobs) -> None:
+    def _take(self, trained: Trained, table: DeclaredTable, network: NetworkKnobs) -> None:
         """Read from a run folder what was learned."""
-        trained = Trained(run, task)
+        if trained.decision is not None and not trained.is_decided:
+            evaluate.decide(trained, evaluate.look(trained, "validation", table))
         # An own network is found where it was given: the run's copy of it may be gone.
         self.recipe_ = trained.recipe.model_copy(update={"network": network})
         self.facts_ = trained.facts
-        with device.forked_random(torch.device("cpu")):  # weights are drawn before they are read
-            self.network_ = trained.network
+        self.network_ = trained.network
+        self.decision_ = trained.decision
         self.n_iter_ = len(self.history_)
-        self.run_ = None if self.runs is None else str(run.path)
+        self.run_ = None if self.runs is None else str(trained.run.path)
 
     # --- Answering --------------------------------------------------------------------------------
 
@@ -263,6 +287,37 @@ class GlassnetClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     _task = "table-classification"
 
+    def __init__(
+        self,
+        *,
+        network: Any = None,
+        epochs: int | None = None,
+        lr: float | None = None,
+        batch_size: int | None = None,
+        optimizer: Any = None,
+        validation_fraction: float | None = None,
+        patience: int | None = None,
+        class_weight: Any = None,
+        knobs: dict[str, Any] | None = None,
+        random_state: Any = None,
+        runs: str | Path | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            network=network,
+            epochs=epochs,
+            lr=lr,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            knobs=knobs,
+            random_state=random_state,
+            runs=runs,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on rows X (N, columns), their classes y (N,), and perhaps weights (N,).
 
@@ -282,12 +337,20 @@ class GlassnetClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         places = np.array([order.index(name) for name in names])
         codes = places[np.searchsorted(self.classes_, labels).clip(max=len(names) - 1)]
         target = Target(name=given.target_name(y, frame), kind="categories", classes=order)
-        self._train(declared.declare(frame, codes, target, weights))
+        table = declared.declare(frame, codes, target, weights)
+        counting = None if table.weights is None else weights
+        asked = given.class_weights(self.class_weight, self.classes_, labels, counting)
+        self._train(table, asked)
         return self
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each row, (N,)."""
-        places = self.predict_log_proba(X).argmax(axis=1)
+        """The most probable class of each row, or the one that a decision chooses; (N,)."""
+        check_is_fitted(self, "network_")
+        if self.decision_ is not None:
+            answers = self.decision_.answers(self._outputs(X)).numpy()
+            places = np.argsort(self._places())[answers]
+        else:
+            places = self.predict_proba(X).argmax(axis=1)
         labels: Array = self.classes_[places]
         return labels
 
@@ -298,8 +361,11 @@ class GlassnetClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of the probabilities; (N, K)."""
         logs = self._outputs(X).log_softmax(1).numpy()
-        places = [self.facts_.classes.index(str(label)) for label in self.classes_.tolist()]
-        return logs[:, places]
+        return logs[:, self._places()]
+
+    def _places(self) -> list[int]:
+        """Where each of ``classes_`` is among the outputs."""
+        return [self.facts_.classes.index(str(label)) for label in self.classes_.tolist()]
 
 
 class GlassnetRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
@@ -358,6 +424,16 @@ def _divided(table: DeclaredTable, knobs: Split) -> DeclaredTable:
     what = f"of {len(table)} rows none can be spared for validation"
     table.problems.append(Problem("X", what, "the rows that are trained on are used"))
     return declared.with_parts(table, everything, everything)
+
+
+def _without_refit(recipe: Any, table: DeclaredTable) -> Any:
+    """A second training on all rows would count the validation rows too often."""
+    if recipe.split.refits and table.weights is not None:
+        what = "rows of unequal weight are repeated for validation"
+        remedy = "the validation rows are not learned from"
+        table.problems.append(Problem("sample_weight", what, remedy, level="note"))
+    split = recipe.split.model_copy(update={"refit": False})
+    return recipe.model_copy(update={"split": split})
 
 
 def _stored_fingerprint(task: Task[Any, Any], recipe: Any, table: DeclaredTable) -> str:

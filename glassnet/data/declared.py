@@ -55,6 +55,7 @@ def with_parts(table: DeclaredTable, train: Tensor, validation: Tensor) -> Decla
     now and then (systematic sampling). Else the epoch would be chosen for rows that hardly count.
     """
     held = validation.numpy()
+    has_copies = table.weights is not None or bool(torch.isin(train, validation).any())
     if table.weights is not None:
         shares = table.weights[held].cumsum() / table.weights[held].sum()
         held = np.repeat(
@@ -68,6 +69,7 @@ def with_parts(table: DeclaredTable, train: Tensor, validation: Tensor) -> Decla
         weights=None if table.weights is None else table.weights[rows],
         given=table.given[rows],
         parts=["train"] * len(train) + ["validation"] * len(held),
+        has_copies=has_copies,
     )
 
 
@@ -99,6 +101,8 @@ class DeclaredTable:
     given: Array
     """The row, as it was given, of each row: int64 (N,)."""
     parts: Sequence[str] | None = None
+    has_copies: bool = False
+    """Whether validation rows are there several times, or are training rows too."""
     fingerprint: str = "in memory"
     problems: list[Problem] = field(default_factory=list)
 
@@ -126,8 +130,11 @@ class DeclaredTable:
             raise UserError(
                 f"X has no column to learn from ({reasons}). Add columns that tell the rows apart."
             )
-        order = [*frame.columns, self.target.name]
-        return TableFacts(columns=columns, target=self._learn_target(rows), order=order)
+        order, target = [*frame.columns, self.target.name], self._learn_target(rows)
+        counts = []
+        if target.classes:
+            counts = np.bincount(self.answers[rows.numpy()], minlength=len(target.classes)).tolist()
+        return TableFacts(columns=columns, target=target, order=order, class_counts=counts)
 
     def examples(self, rows: Tensor, facts: TableFacts, /) -> TensorExamples:
         """Encode these rows; ``rows`` becomes part of the examples and is not copied."""
@@ -146,8 +153,17 @@ class DeclaredTable:
         answers = pl.Series(self.target.name, self.answers)
         if self.target.classes:
             answers = pl.Series(self.target.name, np.array(self.target.classes)[self.answers])
-        own = [answers] if self.weights is None else [answers, pl.Series(_WEIGHT, self.weights)]
+        own = [answers]
+        if self.weights is not None:
+            own.append(pl.Series(self.weights_name, self.weights))
         return self.features.with_columns(own)
+
+    @property
+    def weights_name(self) -> str | None:
+        """The column of the weights in what is stored; None if there are none."""
+        if self.weights is None:
+            return None
+        return free_name("sample_weight", [*self.features.columns, self.target.name])
 
     def _learn_target(self, rows: Tensor) -> Target:
         if self.target.kind == "categories":
@@ -161,4 +177,12 @@ class DeclaredTable:
             self.problems.append(problem)
 
 
-_WEIGHT = "sample_weight"
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """The name, with underscores after it if a column is called so already.
+
+    >>> free_name("target", ["a", "target"])
+    'target_'
+    """
+    while name in taken:
+        name = f"{name}_"
+    return name

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
     assert_all_finite,
@@ -18,6 +19,7 @@ from sklearn.utils.validation import (
 
 from glassnet.data import tablefiles
 from glassnet.data.columns import Array
+from glassnet.data.declared import free_name
 from glassnet.data.memory import TARGET
 from glassnet.errors import UserError
 
@@ -107,7 +109,22 @@ def _series(name: str, column: Array) -> pl.Series:
 def target_name(y: Any, features: pl.DataFrame) -> str:
     """The name of y, or 'target', so that no column is called the same."""
     name = getattr(y, "name", None)
-    name = name if isinstance(name, str) and name else TARGET
-    while name in features.columns:
-        name = f"{name}_"
-    return name
+    return free_name(name if isinstance(name, str) and name else TARGET, features.columns)
+
+
+def class_weights(asked: Any, classes: Array, labels: Array, weights: Array | None) -> Any:
+    """scikit-learn's ``class_weight`` for the knob ``class_weights``: by the names of the classes.
+
+    "balanced" stays what it is, unless the weights of the rows must be counted too. What is no
+    class weight at all is returned as it is: the knob says what it should be.
+
+    >>> class_weights({0: 1, 5: 3}, np.array([0, 5]), np.array([0, 5, 5]), None)
+    {'0': 1.0, '5': 3.0}
+    """
+    if isinstance(asked, dict):
+        found = compute_class_weight(asked, classes=classes, y=classes)
+    elif isinstance(asked, str) and asked == "balanced" and weights is not None:
+        found = 1 / np.array([weights[labels == label].sum() for label in classes])
+    else:
+        return asked
+    return {str(label): float(w) for label, w in zip(classes.tolist(), found, strict=True)}
