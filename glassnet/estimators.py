@@ -71,6 +71,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     ``glassnet train``, is not run: ``fit`` is called too often for that. Run ``glassnet.inspect``
     or ``glassnet inspect`` on the table once.
 
+    **Side by side.** ``n_jobs`` of searches and ensembles works with joblib's ``loky``, which is the
+    default, and with ``threading``, where fits wait for one another. ``multiprocessing`` forks, and
+    polars, which reads the tables, hangs in a fork of a process that has used it.
+
     Parameters
     ----------
     network : str or dict, default=None

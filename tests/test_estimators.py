@@ -15,14 +15,16 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import BaggingRegressor, StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -38,7 +40,9 @@ QUICK: dict[str, Any] = {
     "batch_size": 32,
     "random_state": 0,
 }
-CHECKED: dict[str, Any] = {**QUICK, "epochs": 10, "lr": 0.03}  # some 130 trainings
+SMALL = {**QUICK, "network": {"name": "tabm", "hidden": [16], "members": 2}}
+"""The default network, which is trained a second time on all rows."""
+CHECKED: dict[str, Any] = {**SMALL, "epochs": 10, "lr": 0.03}  # 115 fits
 
 OWN = """
 from torch import nn
@@ -112,8 +116,17 @@ def test_a_grid_search_varies_knobs_networks_and_full_names(iris: Any) -> None:
     assert search.best_score_ > 0.7
 
 
+def test_a_search_in_threads_finds_what_it_finds_alone(iris: Any) -> None:
+    grid = {"lr": [1e-5, 0.01]}
+    model = GlassnetClassifier(**{**SMALL, "epochs": 3})
+    alone = GridSearchCV(model, grid, cv=2).fit(*iris).cv_results_["mean_test_score"]
+    with joblib.parallel_config(backend="threading"):
+        search = GridSearchCV(model, grid, cv=2, n_jobs=2).fit(*iris)
+    assert np.array_equal(alone, search.cv_results_["mean_test_score"])
+
+
 def test_cross_validation_of_raw_columns_reaches_what_a_network_can(iris: Any) -> None:
-    X, y = load_wine(return_X_y=True)  # of units between 0.1 and 1000
+    X, y = load_breast_cancer(return_X_y=True)  # of units between 0.001 and 1000
     assert cross_val_score(GlassnetClassifier(**QUICK), X, y, cv=3).mean() > 0.93
     X, y = load_diabetes(return_X_y=True)
     assert cross_val_score(GlassnetRegressor(**QUICK), X, y, cv=3).mean() > 0.4
@@ -224,9 +237,10 @@ def test_a_constant_number_is_answered_with_it() -> None:
     assert GlassnetRegressor(**QUICK).fit(X, np.full(40, 7.0)).predict(X) == pytest.approx(7, abs=1)
 
 
-def test_an_answer_does_not_depend_on_the_company_of_a_row() -> None:
+@pytest.mark.parametrize("network", ["mlp", "tabm"])
+def test_an_answer_does_not_depend_on_the_company_of_a_row(network: str) -> None:
     X, y = load_diabetes(return_X_y=True)
-    model = GlassnetRegressor(**QUICK).fit(X, y)
+    model = GlassnetRegressor(**{**QUICK, "network": network, "epochs": 1}).fit(X, y)
     alone = np.concatenate([model.predict(row[None]) for row in X[:30]])
     assert np.array_equal(alone, model.predict(X)[:30])
     many = np.tile(X, (3, 1))[:1025]  # one more than two batches
@@ -272,6 +286,107 @@ def test_weights_that_are_none_are_refused(iris: Any) -> None:
         GlassnetClassifier(**QUICK).fit(X, y, sample_weight=(y == 1).astype(float))
 
 
+# --- Class weights, costs, a second training ------------------------------------------------------
+
+
+def rare(num: int = 400) -> tuple[Any, Any]:
+    """One column that tells a little about a class of one row in ten."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(num) < 0.1).astype(int)
+    return rng.normal(size=(num, 1)) + 1.2 * y[:, None], y
+
+
+def test_class_weights_move_the_answers_and_leave_the_probabilities_honest() -> None:
+    X, y = rare()
+    plain = GlassnetClassifier(**SMALL).fit(X, y)
+    assert np.array_equal(plain.predict(X), plain.predict_proba(X).argmax(1))
+    assert plain.decision_ is None
+    for class_weight in ("balanced", {1: 9}, {0: 1.0, 1: 9.0, 2: 5.0}):
+        model = GlassnetClassifier(**SMALL, class_weight=class_weight).fit(X, y)
+        assert recall_score(y, model.predict(X)) > recall_score(y, plain.predict(X)) + 0.3
+        shares = model.predict_proba(X)[:, 1]
+        assert shares.mean() == pytest.approx(y.mean(), abs=0.04)
+        assert np.array_equal(model.predict(X), shares >= model.decision_.threshold)
+
+
+def test_class_weights_go_by_the_classes_whatever_their_order_and_type(iris: Any) -> None:
+    X, y = iris
+    for classes in (["week 10", "week 2", "week 1"], [10.0, 2.0, -1.0]):
+        labels = np.array(classes)[y]
+        model = GlassnetClassifier(**SMALL, class_weight={labels[60]: 1000}).fit(X, labels)
+        flowers = model.predict(X)[50:]
+        assert (flowers == labels[60]).mean() > 0.9
+        assert (
+            model.predict_proba(X)[50:].argmax(1) != np.argmax(model.classes_ == labels[60])
+        ).any()
+        again = pickle.loads(pickle.dumps(model))
+        assert np.array_equal(again.predict(X)[50:], flowers)
+    flags = GlassnetClassifier(**SMALL, class_weight={True: 2.0}).fit(X, y == 0)
+    assert flags.recipe_.class_weights == {"False": 1.0, "True": 2.0}
+
+
+def test_balanced_classes_count_the_weights_of_their_rows() -> None:
+    X, y = rare()
+    weights = np.where(y == 1, 0.9, 0.1)  # both classes weigh nearly the same
+    model = GlassnetClassifier(**SMALL, class_weight="balanced").fit(X, y, sample_weight=weights)
+    found = model.recipe_.class_weights
+    assert found["1"] / found["0"] == pytest.approx(0.1 * (y == 0).sum() / 0.9 / (y == 1).sum())
+    whole = np.where(y == 1, 9, 1)
+    repeated = GlassnetClassifier(**SMALL, class_weight="balanced").fit(X, y, sample_weight=whole)
+    assert repeated.facts_.class_counts[1] > repeated.facts_.class_counts[0] * 0.8
+
+
+def test_class_weights_that_are_none_are_refused(iris: Any) -> None:
+    for wrong, message in (
+        ("balance", "class_weights.*balanced"),
+        ({0: 0}, "above 0"),
+        ({0: 1, 7: 2}, "classes, .1, 2., are not in class_weight"),
+        ([1, 2, 3], "class_weights"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            GlassnetClassifier(**SMALL, class_weight=wrong).fit(*iris)
+
+
+@pytest.mark.parametrize("split", ["fixed", "kfold"])
+def test_costs_choose_a_threshold_on_the_validation_rows(split: str) -> None:
+    X, y = rare()
+    knobs = {"costs": {"1": {"0": 9}}, "split.mode": split, "split.folds": 2}
+    model = GlassnetClassifier(**SMALL, knobs=knobs).fit(X, y)
+    assert model.decision_.reason == "costs"
+    assert model.decision_.examples == (80 if split == "fixed" else 400)
+    assert np.array_equal(
+        model.predict(X), model.predict_proba(X)[:, 1] >= model.decision_.threshold
+    )
+    with pytest.raises(ValueError, match="costs names the class '3'"):
+        GlassnetClassifier(**SMALL, knobs={"costs": {3: 9}}).fit(X, y)
+
+
+def test_the_weights_of_the_second_training_answer(in_tmp: Path, iris: Any) -> None:
+    X, y = iris
+    model = GlassnetClassifier(**{**SMALL, "epochs": 5}, runs="kept").fit(X, y)
+    assert model.recipe_.split.refit
+    first = load_file(Path(model.run_) / "validated.safetensors")
+    last = load_file(Path(model.run_) / "model.safetensors")
+    found = model.network_.state_dict()
+    assert all(torch.equal(weight, last[name]) for name, weight in found.items())
+    assert not all(torch.equal(weight, first[name]) for name, weight in found.items())
+    assert model.n_iter_ == len(model.history_) == 5
+
+
+def test_no_second_training_where_rows_would_count_twice(iris: Any) -> None:
+    X, y = iris
+    quick = {**SMALL, "epochs": 2}
+    few = GlassnetClassifier(**quick, knobs={"split.refit": True}).fit(X[::10], y[::10])
+    assert not few.recipe_.split.refit
+    weighed = GlassnetClassifier(**quick).fit(X, y, sample_weight=np.linspace(0.1, 1, 150))
+    assert not weighed.recipe_.split.refit
+    assert "not learned from" in weighed.problems_[0]
+    lonely = GlassnetClassifier(**quick).fit(X[:101], y[:101])  # one row of the third class
+    assert lonely.recipe_.split.refit
+    counted = GlassnetClassifier(**quick).fit(X, y, sample_weight=np.arange(150) % 3)
+    assert counted.recipe_.split.refit
+
+
 # --- Seeds, pickles, runs -------------------------------------------------------------------------
 
 
@@ -293,9 +408,12 @@ def test_a_seed_gives_the_same_weights_and_no_seed_follows_numpys() -> None:
     assert np.array_equal(answers(np.random.RandomState(0)), answers(np.random.RandomState(0)))
 
 
-def test_fitting_leaves_torchs_random_numbers_and_threads_alone(iris: Any) -> None:
+@pytest.mark.parametrize("runs", [None, "kept"])
+def test_fitting_leaves_torchs_random_numbers_and_threads_alone(
+    iris: Any, in_tmp: Path, runs: str | None
+) -> None:
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    model = GlassnetClassifier(**QUICK).fit(*iris)
+    model = GlassnetClassifier(**QUICK, runs=runs, class_weight="balanced").fit(*iris)
     pickle.loads(pickle.dumps(model)).predict(iris[0])
     assert torch.equal(before, torch.get_rng_state())
     assert threads == torch.get_num_threads()
@@ -367,21 +485,38 @@ def test_a_kept_run_is_a_run_like_any_other(in_tmp: Path) -> None:
     assert np.array_equal(model.predict_proba(X), quiet.predict_proba(X))
 
 
+def test_a_kept_run_of_weighed_rows_names_their_column(in_tmp: Path) -> None:
+    X, y = mixed()
+    X = X.rename(columns={"count": "sample_weight"})
+    weights = np.linspace(0.5, 1.5, len(X))
+    model = GlassnetClassifier(**SMALL, runs="kept", class_weight="balanced").fit(X, y, weights)
+    run = glassnet.load(model.run_)
+    assert run.recipe.weights == "sample_weight_"
+    assert [prediction.answer for prediction in run.predict(X)] == model.predict(X).tolist()
+    stored = pl.read_parquet(run.recipe.data)
+    assert stored["sample_weight"].max() > 2
+    assert stored["sample_weight_"].mean() == pytest.approx(1, abs=0.2)
+
+
 def test_a_class_that_a_file_cannot_hold_cannot_be_kept(iris: Any, in_tmp: Path) -> None:
     X, y = iris
     with pytest.raises(ValueError, match="cannot be kept.*runs=None"):
         GlassnetClassifier(**QUICK, runs="kept").fit(X, np.array(["?", "a", "b"])[y])
 
 
-def test_the_result_is_that_of_glassnet_train(in_tmp: Path, iris: Any) -> None:
+@pytest.mark.parametrize("asked", [QUICK, {**SMALL, "class_weight": "balanced"}])
+def test_the_result_is_that_of_glassnet_train(
+    in_tmp: Path, iris: Any, asked: dict[str, Any]
+) -> None:
     frame = pl.DataFrame(iris[0], schema=["a", "b", "c", "d"])
     table = frame.with_columns(kind=pl.Series(np.array(["x", "y", "z"])[iris[1]]))
     table = table.sort(table.columns)  # the order that the estimator puts any rows into
-    knobs = {name: QUICK[name] for name in ("network", "epochs", "lr", "batch_size")}
+    knobs = {name: asked[name] for name in ("network", "epochs", "lr", "batch_size")}
+    knobs["class_weights"] = asked.get("class_weight")
     run = glassnet.train(
         table, target="kind", show=False, fit={"seed": 7}, split={"seed": 7, "test": 0}, **knobs
     )
-    model = GlassnetClassifier(**{**QUICK, "random_state": 7}).fit(frame, iris[1])
+    model = GlassnetClassifier(**{**asked, "random_state": 7}).fit(frame, iris[1])
     weights, ours = run.network.state_dict(), model.network_.state_dict()
     assert all(torch.equal(weight, ours[name]) for name, weight in weights.items())
     assert model.history_[-1]["epoch"] == 25
