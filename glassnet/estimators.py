@@ -3,7 +3,7 @@
     >>> from sklearn.datasets import load_iris
     >>> from glassnet import GlassnetClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> GlassnetClassifier(epochs=20, random_state=0).fit(X, y).score(X, y) > 0.9
+    >>> GlassnetClassifier(random_state=0).fit(X, y).score(X, y) > 0.9
     True
 
 They train as ``glassnet train`` does: the same recipe, splits, loop and run folder. They can do
@@ -71,7 +71,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     ``glassnet train``, is not run: ``fit`` is called too often for that. Run ``glassnet.inspect``
     or ``glassnet inspect`` on the table once.
 
-    **Side by side.** ``n_jobs`` of searches and ensembles works with joblib's ``loky``, which is the
+    **Side by side.** ``n_jobs`` of searches and ensembles works with joblib's ``loky``, the
     default, and with ``threading``, where fits wait for one another. ``multiprocessing`` forks, and
     polars, which reads the tables, hangs in a fork of a process that has used it.
 
