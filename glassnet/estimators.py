@@ -212,8 +212,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             raise UserError(
                 f"knobs must be a dictionary such as {{'fit.clip': 1.0}}, found {self.knobs!r:.80}."
             )
-        flags = {**own, "split.test": 0.0, **asked, **(self.knobs or {})}
-        return catalog.resolve(data, _plain(flags))
+        flags = {**own, "split.test": 0.0, "doctor": "skip", **asked, **(self.knobs or {})}
+        task, recipe = catalog.resolve(data, _plain(flags))
+        if recipe.doctor != "skip":
+            raise UserError(
+                f"knobs: doctor is {recipe.doctor!r}, but fit runs no data doctor. Leave it out, "
+                "and run glassnet.inspect on the table."
+            )
+        return task, recipe
 
     def _noted(self, events: Iterator[Event]) -> Iterator[Event]:
         """Pass the events on, and note what the estimator tells of them."""

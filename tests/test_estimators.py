@@ -560,6 +560,7 @@ def test_a_knob_that_is_wrong_is_named(iris: Any) -> None:
         ({"knobs": {"epochz": 3}}, "Did you mean 'fit.epochs'"),
         ({"knobs": {"fit.seed": -1}}, "fit.seed"),
         ({"validation_fraction": 1.5}, "split.validation"),
+        ({"knobs": {"doctor": "full"}}, "no data doctor"),
         ({"knobs": "fast"}, "knobs must be a dictionary"),
     ):
         with pytest.raises(glassnet.UserError, match=message):
