@@ -408,11 +408,18 @@ def _prepare(
     warnings = _other_machine(began, parts.where) if began else []
     warnings += [_REDRAWN] if parts.recipe.split.mode == "redrawn" else []
     warnings += [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
+    held = len(parts.data.positions(0)[1])
+    warnings += [_FEW.format(held)] if held < FEW_ROWS and not began else []
     warnings += training.restore()
     run.cut_rows(training.now.step)
     return training, warnings
 
 
+FEW_ROWS = 20
+_FEW = (
+    "validation has {} rows only: its figures and their intervals say next to nothing, and they "
+    "choose the weights; add rows, or let all take turns by --split.mode kfold"
+)
 _REDRAWN = (
     "validation rows are redrawn at each epoch, so all of them are trained on sooner or later: "
     "validation figures flatter; trust the sealed test"

@@ -113,7 +113,9 @@ def _headline(found: Comparison) -> Section:
         if first.score is None:
             continue
         equal = [r.name for r in made[1:] if r.verdict == "within the noise of the seeds"]
-        note = f"not told apart from it: {', '.join(equal)}" if equal else "ahead of all others"
+        surely = all(r.verdict == "worse" for r in made[1:])
+        note = f"not told apart from it: {', '.join(equal)}" if equal else "by too few trainings"
+        note = "ahead of all others" if surely else note
         facts.append(Fact(f"first of the {title.lower()}", first.name, note))
     words = (
         "Interrupted: what had been done by then is shown.\n\n" if found.interrupted else ""

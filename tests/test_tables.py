@@ -631,3 +631,18 @@ def test_a_misspelt_target_is_named_even_if_the_test_part_has_no_answers(tmp_pat
     (tmp_path / "test.csv").write_text("a\n1\n2\n")
     with pytest.raises(UserError, match="no column 'surv' .*Did you mean 'survived'"):
         open_table(tmp_path, target="surv", kind="categories")
+
+
+def test_levels_that_are_too_rare_to_be_told_apart_are_reported(tmp_path):
+    source, found = column(tmp_path, lambda n: f"z{n % 150 if n % 3 else n}", n=900)
+    assert found.kind == "category"
+    assert told(source.problems, "column 'x'", "values occur once", "'other'")
+
+
+def test_dates_that_can_be_meant_in_one_way_only_stand_together(tmp_path):
+    ways = ["2022-02-{:02}", "{:02}/12/2020", "Apr {:02}; 2020", "2020-01-{:02}T00:00:00"]
+    source, found = column(tmp_path, lambda n: ways[n % 4].format(n % 28 + 1), n=200)
+    assert found.kind != "date", "a semicolon is none of them"
+    ways[2] = '"Apr {:02}, 2020"'
+    source, found = column(tmp_path, lambda n: ways[n % 4].format(n % 28 + 1), n=200)
+    assert found.kind == "date" and not found.missing

@@ -26,6 +26,9 @@ DATES = {
     "clock": ("%H:%M:%S", "%H:%M"),
 }  # fmt: skip
 """How dates are written, by the order of their parts; a column may mix what is in one order."""
+_WITH_DAYS = ("year-month-day", "day-month-year", "month-day-year")
+_CERTAIN = (*DATES["year-month-day"], "%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
+"""Ways that can be meant in one order only, and so may stand in any column."""
 YES = ("true", "yes", "y", "t", "on")
 NO = ("false", "no", "n", "f", "off")
 _NOTHING = pl.Series([None], dtype=pl.Float64)
@@ -138,7 +141,8 @@ def dates(column: pl.Series, order: str) -> pl.Series:
     if column.dtype != pl.String:
         return column
     found = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
-    for format in DATES[order]:
+    others = _CERTAIN if order in _WITH_DAYS else ()
+    for format in dict.fromkeys((*DATES[order], *others)):
         if not found.null_count() - column.null_count():
             break
         found = found.zip_with(found.is_not_null(), _as_dates(column, format))

@@ -178,6 +178,8 @@ class TableSource:
         for column in learned:
             if column.kind == "ignored":
                 self._report(f"column {column.name!r}", column.reason, "not used")
+            elif column.kind == "category":
+                self._tell_rare(frame[column.name], column)
         if all(column.kind == "ignored" for column in learned):
             reasons = "; ".join(f"{c.name}: {c.reason}" for c in learned[:10]) or "none"
             raise UserError(
@@ -187,6 +189,18 @@ class TableSource:
         target = self._learn_target(rows)
         counts = [int((self._answers[rows.numpy()] == c).sum()) for c in range(len(target.classes))]
         return TableFacts(columns=learned, target=target, order=frame.columns, class_counts=counts)
+
+    def _tell_rare(self, values: pl.Series, column: Column) -> None:
+        """Say it if much of a column is lost because its values hardly repeat."""
+        present = cells.as_text(values.drop_nulls())
+        rare = present.filter(~present.is_in(column.levels))
+        if len(rare) > 0.05 * len(present) and rare.n_unique() > columns.FEW_LEVELS:
+            self._report(
+                f"column {column.name!r}",
+                f"{rare.n_unique():,} of {present.n_unique():,} values occur once in training "
+                f"({len(rare) / len(present):.0%} of its rows)",
+                "they all count as 'other'; group them if they tell something",
+            )
 
     def examples(self, rows: Tensor, facts: TableFacts, /) -> TensorExamples:
         """Encode these rows; ``rows`` becomes part of the examples and is not copied."""

@@ -74,9 +74,18 @@ def _headline(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> 
 
 
 def _findings(trained: Trained) -> Section | None:
-    found = trained.run.info.get("findings", [])
+    found = [*_serious(trained), *trained.run.info.get("findings", [])]
     text = "\n\n".join(sentence[:1].upper() + sentence[1:] + "." for sentence in found)
     return Section("What to know about it", text) if found else None
+
+
+def _serious(trained: Trained) -> list[str]:
+    """What the data doctor found that puts the figures themselves into doubt."""
+    if not trained.run.exists("doctor.json"):
+        return []
+    found = trained.run.read_json("doctor.json")["problems"]
+    grave = [p for p in found if p["level"] == "serious"]
+    return [f"{p['kind']}: {p['where']}: {p['what']}; {p['remedy']}" for p in grave]
 
 
 def _estimates(metrics: dict[str, Estimate]) -> Facts:

@@ -85,7 +85,6 @@ class TabM(nn.Module):
         self.activation = nn.ReLU()
         self.dropout = nn.Dropout(dropout)
         self.output = Outputs(members, hidden[-1], num_outputs)
-        self.together = Together()
         initialize(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -94,8 +93,8 @@ class TabM(nn.Module):
         hidden_BMD = self.dropout(self.activation(self.members(common_BD)))
         for layer in self.hidden:
             hidden_BMD = self.dropout(self.activation(layer(hidden_BMD)))
-        outputs_BMO = self.output(hidden_BMD)
-        return outputs_BMO if self.training else self.together(outputs_BMO)  # type: ignore[no-any-return]
+        outputs_BMO: Tensor = self.output(hidden_BMD)
+        return outputs_BMO if self.training else together(outputs_BMO)
 
 
 class Scale(nn.Module):
@@ -136,14 +135,11 @@ class Outputs(nn.Module):
         return torch.baddbmm(self.bias, hidden_BMD.transpose(0, 1), self.weight).transpose(0, 1)
 
 
-class Together(nn.Module):
-    """What all members answer together."""
-
-    def forward(self, outputs_BMO: Tensor) -> Tensor:
-        """The mean of a single output; of several, the logarithm of the mean probabilities."""
-        if outputs_BMO.shape[-1] == 1:
-            return outputs_BMO.mean(1)
-        return outputs_BMO.log_softmax(-1).logsumexp(1) - math.log(outputs_BMO.shape[1])
+def together(outputs_BMO: Tensor) -> Tensor:
+    """The mean of a single output; of several, the logarithm of the mean probabilities (B, O)."""
+    if outputs_BMO.shape[-1] == 1:
+        return outputs_BMO.mean(1)
+    return outputs_BMO.log_softmax(-1).logsumexp(1) - math.log(outputs_BMO.shape[1])
 
 
 def initialize(network: TabM) -> None:

@@ -95,7 +95,8 @@ def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
         return learners.implied_for_tables(values)
     rule = {"optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}}
     rate = {} if "optimizer" in given.get("fit", {}) else {"lr": 1.0}
-    fit = {"batch_size": 1, "epochs": 30, **rate, **rule}
+    # Its scores are no probabilities: no log loss could choose the best weights.
+    fit = {"batch_size": 1, "epochs": 30, "keep": "last", **rate, **rule}
     return {"network": {"name": "perceptron"}, "fit": fit, "split": {"refit": False}}
 
 
