@@ -390,3 +390,22 @@ def test_a_learner_without_a_loss_of_one_example_is_named() -> None:
     task = replace(run._trained.task, learner=lambda *_: Actor())
     with pytest.raises(glassnet.UserError, match="learns by a Actor of its own"):
         trace_example(Trained(Run(run.path), task), 1)
+
+
+def test_a_validation_example_of_a_refit_run_is_traced_with_weights_that_never_saw_it() -> None:
+    run = trained(table(Path("data.csv"), kind="class"), target="y")
+    subject = Trained(Run(run.path), run._trained.task)
+    assert (run.path / "validated.safetensors").exists()
+    traced = trace_example(subject, 1)
+    source = subject.source()
+    example = source.examples(subject.run.splits().validation[:1], subject.facts)
+    outcomes = {
+        name: subject.task.score(network, example, subject.facts).outputs[0].double().softmax(0)
+        for name, network in (("honest", subject.validated), ("refit", subject.network))
+    }
+    shown = torch.tensor(list(traced.probabilities.values()), dtype=torch.float64)
+    assert torch.allclose(shown, outcomes["honest"].cpu())
+    assert not torch.allclose(shown, outcomes["refit"].cpu())
+    assert any("validated.safetensors" in note for note in traced.notes)
+    later = trace_example(subject, 1, "train")
+    assert any("model.safetensors" in note for note in later.notes)

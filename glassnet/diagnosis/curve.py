@@ -168,11 +168,11 @@ def _point(
     with tempfile.TemporaryDirectory() as folder:
         fewer = _trained_on(trained, source, rows, parts.validation, seed, Path(folder), clock)
         metric, facts = trained.task.metrics[0], trained.facts
-        where = next(fewer.network.parameters()).device
+        where = next(fewer.validated.parameters()).device
 
         def look(which: Tensor) -> Estimate:
             examples = source.examples(which, facts).to(where)
-            return estimate(metric, trained.task.score(fewer.network, examples, facts))
+            return estimate(metric, trained.task.score(fewer.validated, examples, facts))
 
         some = rows[:MAX_LOOK]
         unseen = parts.train[~torch.isin(parts.train, rows)]
@@ -206,7 +206,7 @@ def _trained_on(
 ) -> Trained:
     task, recipe = trained.task, _refitted(trained, len(rows))
     fit = recipe.fit.model_copy(update={"seed": recipe.fit.seed + seed})
-    recipe = recipe.model_copy(update={"fit": fit, "split": Split(test=0)})
+    recipe = recipe.model_copy(update={"fit": fit, "split": Split(test=0, refit=False)})
     run = Run.create(folder, "part", to_yaml(recipe), {"task": recipe.task})
     fewer = Parted(source, rows, validation, trained.facts)
     with closing(_closable(loop.train(task, recipe, run, fewer))) as events:

@@ -61,14 +61,16 @@ class Example:
     """One example of the run's data, as the task sees it."""
 
     trained: Trained
+    network: nn.Module
+    """The one of the run's networks that is shown: with or without the refit's weights."""
     source: Source[Any]
     examples: Examples[Any]
 
     def answer(self) -> tuple[Any, dict[str, float], Any]:
         """Answer, probabilities and target, in the user's terms."""
         one = self.trained
-        there = self.examples.to(next(one.network.parameters()).device)
-        outcome = one.task.score(one.network, there, one.facts)
+        there = self.examples.to(next(self.network.parameters()).device)
+        outcome = one.task.score(self.network, there, one.facts)
         if one.decision is not None:
             outcome = one.decision.apply(outcome)
         classes = one.task.output_names(one.facts)
@@ -89,7 +91,7 @@ class Example:
             splits=one.run.splits(),
             fingerprint=self.source.fingerprint,
         )
-        learner = one.task.learner(one.recipe, copy.deepcopy(one.network), data)
+        learner = one.task.learner(one.recipe, copy.deepcopy(self.network), data)
         if not isinstance(learner, Supervised):
             raise UserError(
                 f"The task {one.recipe.task!r} learns by a {type(learner).__name__} of its own, "

@@ -127,7 +127,9 @@ def trace_example(
         )
         raise UserError(f"--part {part}: expected validation or train.{sealed}")
     one, position, of, notes = member(trained, part, example)
-    assert one.network is not None  # read now: a run without weights fails before data are opened
+    # Read now: a run without weights fails before data are opened.
+    network = one.validated if part == "validation" else one.network
+    notes = notes + _about_refit(one, part)
     source = source or trained.source()
     row = getattr(one.run.splits(), part)[position : position + 1]
     examples = source.examples(row, one.facts)
@@ -135,10 +137,10 @@ def trace_example(
     if not len(examples):
         reason = "; ".join(p.what for p in source.problems if p.where == name)
         raise UserError(f"Example {example} ({name}) could not be read: {reason}.")
-    seen = Example(one, source, examples)
+    seen = Example(one, network, source, examples)
     answer, probabilities, target = seen.answer()
     return _trace(
-        one, examples.batch(torch.zeros(1, dtype=torch.int64)), seen.loss(), notes,
+        one, network, examples.batch(torch.zeros(1, dtype=torch.int64)), seen.loss(), notes,
         run=str(trained.run.path), part=part, example=example, of=of, name=name,
         answer=answer, probabilities=probabilities, target=target,
     )  # fmt: skip
@@ -153,6 +155,7 @@ def trace_input(trained: Trained, raw: Any, example: int = 1) -> Trace:
     folds = trained.run.folds()
     one = trained.fold(folds[0]) if folds else trained
     notes = [f"A k-fold run has {len(folds)} networks; this is the one of fold-0."] * bool(folds)
+    notes += _about_refit(one, "input")
     tap = Tap(one.network)
     answers = [p for p in trained.predict(raw, tap) if "error" not in p.details]
     inputs = torch.cat(tap.seen) if tap.seen else torch.zeros(0)
@@ -160,20 +163,37 @@ def trace_input(trained: Trained, raw: Any, example: int = 1) -> Trace:
     given = answers[example - 1]
     batch = OneInput(inputs[example - 1 : example].cpu().clone())
     return _trace(
-        one, batch, None, notes,
+        one, one.network, batch, None, notes,
         run=str(trained.run.path), part="input", example=example, of=len(answers),
         name=given.input, answer=given.answer, target=None,
         probabilities=given.details.get("probabilities", {}),
     )  # fmt: skip
 
 
+def _about_refit(trained: Trained, part: str) -> list[str]:
+    """Which weights are shown, if the run has two kinds."""
+    if not trained.run.exists("validated.safetensors"):
+        return []
+    if part == "validation":
+        return [
+            "The run was refit on training and validation rows. Shown are the weights from before "
+            "(validated.safetensors), which have not seen this row; predict uses the later ones."
+        ]
+    return ["Shown are the weights of the refit (model.safetensors), which predict uses."]
+
+
 # --- The network ----------------------------------------------------------------------------------
 
 
 def _trace(
-    trained: Trained, batch: Any, loss: Loss | None, notes: list[str], **about: Any
+    trained: Trained,
+    network: nn.Module,
+    batch: Any,
+    loss: Loss | None,
+    notes: list[str],
+    **about: Any,
 ) -> Trace:
-    network = copy.deepcopy(trained.network).cpu().double().requires_grad_()
+    network = copy.deepcopy(network).cpu().double().requires_grad_()
     inputs = batch.inputs.cpu()
     inputs = inputs.double() if inputs.is_floating_point() else inputs
     targets = None if batch.targets is None else batch.targets.cpu()
