@@ -19,6 +19,8 @@ from glassnet.errors import UserError, nearest
 
 RARE = 0.2
 """A class is rare if it has less than this share of an equal share: of two classes, below 10 %."""
+HONEST = ("cross_entropy", "focal")
+"""Losses after which probabilities can be corrected for class weights."""
 
 
 def rare_classes(counts: Sequence[float]) -> list[int]:
@@ -47,9 +49,7 @@ def class_weights(
         return None
     if isinstance(asked, str):
         weights = [1 / count if count else 0.0 for count in counts]
-        weights = [
-            w or max(weights) for w in weights
-        ]  # one that is never seen counts as the rarest
+        weights = [w or max(weights) for w in weights]  # a class never seen counts as the rarest
     else:
         given = by_class(asked, classes, "class_weights")
         weights = [given.get(c, 1.0) for c in range(len(classes))]

@@ -100,14 +100,15 @@ def decide(recipe: Any, facts: Any, outcome: Outcome | None) -> Decision | None:
 
     ``outcome`` are the validation examples; without them the threshold is the theoretical one.
     Class weights say what a miss of each class costs, so answers favour the weighted classes even
-    though the probabilities do not; their threshold follows from the weights alone.
+    though the probabilities do not; their threshold follows from the weights alone. After a loss
+    whose outputs are not corrected, such as the perceptron's, they favour these classes already.
     """
     classes, counts = facts.classes, facts.class_counts
     costs = balance.cost_matrix(recipe.costs, classes)
     if costs is not None:
         return choose(Decision(reason="costs", classes=classes, costs=costs), counts, outcome)
     weights = balance.class_weights(recipe.class_weights, classes, counts)
-    if weights is None:
+    if weights is None or recipe.loss not in balance.HONEST:
         return None
     costs = [[w * (answer != truth) for answer in range(len(weights))]
              for truth, w in enumerate(weights)]  # fmt: skip

@@ -90,12 +90,14 @@ def spacing(num_steps: int) -> int:
 
 
 def _weights(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:
-    """All that multiplies inputs, by the name of its layer; biases and scales have one axis.
+    """All that multiplies inputs, by the name of its layer; scales have one axis.
 
+    Biases are left out by name: those of members have two axes, and beginning at 0 they have no
+    size of which a step could be a share.
     What a module holds itself comes after what its parts hold: the heads of an ensemble are last.
     """
     for name, part in network.named_children():
         yield from _weights(part, f"{prefix}{name}.")
     for name, weight in network.named_parameters(recurse=False):
-        if weight.ndim >= 2:
+        if weight.ndim >= 2 and name != "bias":
             yield f"{prefix}{name}".removesuffix(".weight"), weight

@@ -43,7 +43,8 @@ class Journal:
         """Remember the values of one step."""
         self.step, self.epoch = step, epoch
         self.steps.append(values)
-        if self.line is not None and step.bit_count() == 1:  # at steps 1, 2, 4, 8, …
+        # At steps 1, 2, 4, 8, …, and not in a refit: it has another network, and repeats the way.
+        if self.line is not None and self.part == "train" and step.bit_count() == 1:
             self.rows.append({"step": step, "epoch": epoch, "line": self.line()})
 
     def is_due(self) -> bool:

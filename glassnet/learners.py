@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from glassnet import device, network, optimizers, schedules
+from glassnet import device, optimizers, schedules
 from glassnet.averaging import Average
 from glassnet.errors import Diverged, UserError
 from glassnet.health import Health
 from glassnet.losses import Loss
 from glassnet.mixing import Mixup, of_both
+from glassnet.network import find, schema
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, Recipe, Split
 from glassnet.task import Batch, Examples, Outcome, Stateful
@@ -155,9 +156,10 @@ class Pieces:
         weights = (
             batch.targets.new_ones(len(batch.inputs)) if batch.weights is None else batch.weights
         )
+        total = weights.sum().clamp(min=1e-12)  # as in ``weighted_mean``
         cuts = (column.tensor_split(number) for column in (batch.inputs, batch.targets, weights))
         for x, y, w in zip(*cuts, strict=True):
-            yield Batch(x, y, None if batch.weights is None else w), w.sum() / weights.sum()
+            yield Batch(x, y, None if batch.weights is None else w), w.sum() / total
 
     def state_dict(self) -> Mapping[str, Any]:
         """The number."""
@@ -272,14 +274,18 @@ SPLIT_FOR_TABLES = Split(refit=True)
 
 def fill_for_tables(recipe: Rec, num_examples: int) -> Rec:
     """Set the unset knobs: a network of members takes larger batches and smaller steps."""
-    has_members = "members" in recipe.network.options
-    return (_fill_members if has_members else _fill_plain)(recipe, num_examples)
+    fill = _fill_members if _has_members(recipe.network.name) else _fill_plain
+    return fill(recipe, num_examples)
 
 
 def implied_for_tables(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """A network without members is trained as textbooks do: once, with little decay."""
     given = values.get("network", {})
     name = given if isinstance(given, str) else given.get("name")
-    if name is None or "members" in network.schema(network.find(name)).model_fields:
+    if name is None or _has_members(name):
         return {}
     return {"fit": Fit().model_dump(), "split": Split().model_dump()}
+
+
+def _has_members(name: str) -> bool:
+    return "members" in schema(find(name)).model_fields

@@ -18,11 +18,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> the loss of each example, (B,) or (B, M)."""
 
 
-def cross_entropy(smoothing: float = 0.0) -> Loss:
-    """Negative log probability (nats) of the right class.
+def cross_entropy(smoothing: float = 0.0, weights: Sequence[float] | None = None) -> Loss:
+    """Negative log probability (nats) of the right class, by the weight of each class.
 
-    Label smoothing: Szegedy et al. (2016), "Rethinking the Inception Architecture", section 7.
+    Label smoothing: Szegedy et al. (2016), "Rethinking the Inception Architecture", section 7. With
+    ``weights`` (see ``by_class``) the share of a label that goes to a class is weighted like it,
+    so that dividing the odds by the weights leaves the smoothed probabilities, and no others.
     """
+    table = None if weights is None else torch.tensor(weights)
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
         """(B, C) or (B, M, C), class numbers (B,) -> (B,) or (B, M)."""
@@ -30,6 +33,7 @@ def cross_entropy(smoothing: float = 0.0) -> Loss:
         return nn.functional.cross_entropy(
             logits.movedim(-1, 1) if many else logits,
             _for_members(targets, logits[..., 0]) if many else targets,
+            None if table is None else table.to(logits),
             reduction="none",
             label_smoothing=smoothing,
         )

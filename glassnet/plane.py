@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassnet import linear
+from glassnet import decisions, linear
 from glassnet.figures import Ground, Lines, Series
 from glassnet.learners import SCORING_BATCH
 from glassnet.task import Batch, Review
@@ -36,8 +36,9 @@ def regions(review: Review[Batch]) -> Lines | None:
     where = next(review.network.parameters()).device
     with torch.inference_mode():
         parts = [review.network(part.to(where)) for part in grid_P2.split(SCORING_BATCH)]
-    shares_PC = torch.cat(parts).float().cpu().softmax(1)
-    sure, answer = shares_PC.max(1)
+    outputs_PC = torch.cat(parts).float().cpu()
+    shares_PC = outputs_PC.softmax(1)
+    sure, answer = shares_PC.amax(1), decisions.answers(outputs_PC, review.decision)
     blind = 1 / shares_PC.shape[1]
     strength = FAINT + (FULL - FAINT) * (sure - blind) / (1 - blind)
     ground = Ground(
@@ -65,8 +66,10 @@ def moving_line(review: Review[Batch]) -> Lines | None:
         for row in chosen
     ]
     ground = Ground(*box, [[0]], [[0]])  # transparent: it says how far the plane reaches
-    last = max(row["step"] for row in review.history)
-    note = f"Dashed: where the line was; solid: where it ended, at step {last:,}. {_AXES}"
+    note = (
+        f"Dashed: where the line was; solid: where it ended, at step {moments[-1]['step']:,}. "
+        f"{_AXES}"
+    )
     return _figure(review, "The moving line", points, lines, [ground], note)
 
 

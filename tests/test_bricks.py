@@ -30,6 +30,7 @@ from glassnet.networks.mlp import MLP, Initialization
 from glassnet.networks.perceptron import Perceptron
 from glassnet.optimizers import SGD
 from glassnet.recipe import Fit, NetworkKnobs
+from glassnet.run import Run
 from glassnet.schedules import Constant
 from glassnet.separable import Crossing, Plane
 from glassnet.task import Batch, Ended, Saved, Started
@@ -478,6 +479,37 @@ def test_the_colours_of_the_plane_are_the_networks_answers() -> None:
         y = low + (high - low) * row / (cells - 1)
         answer = int(run.network.cpu()(torch.tensor([[x, y]])).argmax())
         assert ground.series[row][column] == answer
+
+
+def test_the_colours_of_the_plane_follow_the_costs() -> None:
+    costs = {"inner": {"outer": 1000}}
+    run = train("circles", network="mlp", epochs=1, costs=costs)
+    (ground,) = figures_of(run)["What is answered where"].grounds
+    assert ground.series[0][0] == run.facts.classes.index(
+        run.predict([[ground.x[0], ground.y[0]]])[0].answer
+    )
+
+
+def test_a_line_that_is_refitted_moves_in_the_figure_as_it_did_before() -> None:
+    refitted, once = (
+        train("xor", loss="perceptron", epochs=3, split={"refit": refit}) for refit in (True, False)
+    )
+    drawn, alone = (figures_of(run)["The moving line"] for run in (refitted, once))
+    assert drawn == alone
+
+
+def test_what_is_found_after_a_refit_is_of_all_rows_that_it_saw() -> None:
+    run = train("blobs", loss="perceptron", epochs=3, keep="last", split={"refit": True})
+    splits = Run.open(run.path).splits()
+    num = len(splits.train) + len(splits.validation)
+    (text,) = run.findings
+    assert f"separates the {num} training rows" in text and "Novikoff" in text
+    rows = Run.open(run.path).rows()
+    begun = max(row["step"] for row in rows if "validation" in row)
+    sizes = itertools.pairwise([begun, *(row["step"] for row in rows if "refit" in row)])
+    made = [row["refit"]["mistakes"] for row in rows if "refit" in row]
+    total = sum(share * (b - a) for share, (a, b) in zip(made, sizes, strict=True))
+    assert f"{round(total)} in all" in text
 
 
 def test_more_than_two_inputs_have_no_plane() -> None:

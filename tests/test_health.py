@@ -14,6 +14,7 @@ from glassnet import api, learners, losses
 from glassnet.evaluate import layers
 from glassnet.evaluate.layers import histories, remarks
 from glassnet.health import Health, dead_share, spacing
+from glassnet.networks.tabm import TabM
 from glassnet.recipe import Fit
 from glassnet.run import Run
 from glassnet.task import Batch
@@ -272,3 +273,9 @@ def test_many_layers_are_all_in_a_table_and_some_of_them_drawn() -> None:
     found = layers._figures(histories([{"step": s, "layers": figures} for s in (1, 2)]))
     assert [series.name for series in found[1].series] == [names[i] for i in (0, 10, 20, 29, 39)]  # type: ignore[union-attr]
     assert len(found[-1].rows) == 40  # type: ignore[union-attr]
+
+
+def test_biases_of_members_are_no_layers() -> None:
+    network = TabM((6,), 3, members=4, hidden=(16, 16))
+    layers = {name.partition("/")[2] for name in look(network)}
+    assert layers == {"first", "members", "hidden.0", "output"}

@@ -25,6 +25,7 @@ from glassnet import balance, catalog, curves, decisions, losses, metrics, tilt
 from glassnet.decisions import Decision, Stakes
 from glassnet.errors import UserError
 from glassnet.networks._posterior import Posterior
+from glassnet.networks.tabm import TabM
 from glassnet.run import Run
 from glassnet.task import Outcome
 
@@ -138,6 +139,49 @@ def test_certain_answers_stay_finite_and_keep_their_order_when_the_focal_loss_is
     shares = Posterior([1.0, 1.0], 2.0).eval()(logits)
     assert shares.isfinite().all()
     assert ((shares[:, 0] - shares[:, 1]).diff() > 0).all()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_label_smoothing_and_class_weights_leave_the_smoothed_probabilities(loss: str) -> None:
+    """Of 70, 20 and 10 in a hundred, smoothed by 0.3, whatever the weights are."""
+    truth = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    smoothing = 0.3 if loss == "cross_entropy" else 0.0
+    facts = SimpleNamespace(classes=list("abc"), class_counts=[70, 20, 10])
+    knobs = SimpleNamespace(costs=None, class_weights="balanced", loss=loss, focal_gamma=2.0)
+    knobs.label_smoothing = smoothing
+    plain = losses.cross_entropy(smoothing) if loss == "cross_entropy" else losses.focal(2.0)
+    minimized = tilt.tilted(plain, knobs, facts)
+    logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([logits], max_iter=200, line_search_fn="strong_wolfe")
+
+    def slope() -> Tensor:
+        search.zero_grad()
+        expected = (minimized(logits.expand(3, -1), torch.arange(3)) * truth).sum()
+        expected.backward()  # type: ignore[no-untyped-call]
+        return expected
+
+    search.step(slope)  # type: ignore[no-untyped-call]
+    found = tilt.levelled(torch.nn.Identity(), knobs, facts).eval()(logits.detach()[None])
+    wanted = (1 - smoothing) * truth + smoothing / 3
+    assert torch.allclose(found[0].softmax(0).double(), wanted, atol=1e-4)
+
+
+def test_the_common_answer_of_members_is_corrected_as_a_whole() -> None:
+    facts = SimpleNamespace(classes=list("ab"), class_counts=[90, 10])
+    knobs = SimpleNamespace(class_weights="balanced", loss="cross_entropy")
+    network = TabM((3,), 2, members=4)
+    torch.nn.init.normal_(network.output.weight)
+    levelled, inputs = tilt.levelled(network, knobs, facts), torch.randn(5, 3)
+    assert levelled(inputs).shape == (5, 4, 2)
+    tilted = network.eval()(inputs).exp() / torch.tensor([1 / 90, 1 / 10])
+    honest = tilted / tilted.sum(1, keepdim=True)
+    assert torch.allclose(levelled.eval()(inputs).softmax(1), honest, atol=1e-6)
+
+
+def test_class_weights_do_not_count_twice_where_nothing_is_corrected() -> None:
+    facts = SimpleNamespace(classes=list("ab"), class_counts=[90, 10])
+    knobs = SimpleNamespace(costs=None, class_weights="balanced", loss="perceptron")
+    assert decisions.decide(knobs, facts, None) is None
 
 
 def test_while_training_the_loss_sees_the_logits_as_they_are() -> None:

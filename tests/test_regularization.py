@@ -341,3 +341,20 @@ def test_a_tiny_alpha_hardly_mixes_and_none_is_no_mixing_at_all() -> None:
     mixed = [mixing.Mixup(1e-3, mixing.blend)(copy.copy(batch)) for _ in range(20)]
     shares = [float(one.weights[0, 0]) for one in mixed]  # type: ignore[index]
     assert all(share < 0.01 or share > 0.99 for share in shares)
+
+
+def test_rows_without_weight_teach_nothing_in_pieces_as_in_one() -> None:
+    layer = nn.Linear(2, 1)
+    learner = learners.Supervised(layer, losses.squared, Fit(lr=0.1, epochs=1, batch_size=4), 4)
+    learner.shrink()
+    batch = Batch(torch.ones(4, 2), torch.ones(4, 1), torch.zeros(4))
+    assert float(learner.update(batch, 0)["loss"]) == 0
+
+
+def test_a_default_network_of_members_gets_its_own_steps_however_it_was_chosen() -> None:
+    task = catalog.task("table-classification")
+    unsaid = task.recipe.model_validate(
+        {"task": "table-classification", "data": "x", "target": "y"}
+    )
+    said = unsaid.model_copy(update={"network": network.resolved(unsaid.network)})
+    assert task.fill(unsaid, 1000).fit == task.fill(said, 1000).fit
