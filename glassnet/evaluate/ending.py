@@ -47,18 +47,15 @@ def _findings(trained: Trained, run: Run, source: Source[Any]) -> list[str]:
     return [sentence for look in looks if (sentence := look(ended)) is not None]
 
 
-def _of_refit(
-    history: Sequence[Mapping[str, Any]], step: int
-) -> tuple[list[Mapping[str, Any]], int]:
+def _of_refit(history: Sequence[Mapping[str, Any]], step: int) -> tuple[list[dict[str, Any]], int]:
     """The rows of the refit as those of a training of its own, and how many steps it had.
 
     The weights of the last step are those of the refit: what was seen before it began is of others.
     """
     begun = max(row["step"] for row in history if "validation" in row)
     later = [row for row in history if "refit" in row]
-    return [{**row, "step": row["step"] - begun, "train": row["refit"]} for row in later], (
-        step - begun
-    )
+    rows = [{**row, "step": row["step"] - begun, "train": row["refit"]} for row in later]
+    return rows, step - begun
 
 
 def _examples(trained: Trained, rows: Tensor, source: Source[Any]) -> Examples[Any]:
