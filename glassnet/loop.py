@@ -266,7 +266,7 @@ class Training(Generic[R, B]):
     def _compare(self, scores: Scores) -> tuple[bool, bool]:
         """Whether the scores are at least as good as the best so far, and whether better.
 
-        The first metric decides, and where it is equal the second one.
+        The first metric of ``Task.chosen_by`` decides, and where it is equal the next one.
         """
         by_name = {metric.name: metric for metric in self.task.metrics}
         for metric in [by_name[name] for name in self.task.chosen_by] or self.task.metrics[:2]:
@@ -296,7 +296,9 @@ class Training(Generic[R, B]):
         if not math.isfinite(loss):
             named = self.learner.network.named_parameters()
             sick = [name for name, weights in named if not weights.isfinite().all()]
-            raise self._diverged(self.now.step - 1, sick[0] if sick else "the loss alone")
+            raise self._diverged(
+                self.now.step - self.now.first_steps - 1, sick[0] if sick else "the loss alone"
+            )
 
     def _diverged(self, step: int, where: str) -> UserError:
         """Keep what can be kept, and say what happened."""
