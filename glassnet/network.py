@@ -14,7 +14,13 @@ from torch import nn
 
 from glassnet import listing
 from glassnet.errors import UserError
-from glassnet.networks._columns import Flat, NamedSlot, Slot, names_of_flat
+from glassnet.networks._columns import (
+    Flat,
+    NamedSlot,
+    Slot,
+    names_of_flat,
+    names_of_piecewise,
+)
 from glassnet.recipe import NetworkKnobs, build
 
 
@@ -67,7 +73,7 @@ def _try(network: nn.Module, name: str, input_shape: tuple[int, ...], num_output
 
 def names_of_row(slots: Sequence[NamedSlot], width: int) -> list[str]:
     """Names of the numbers of a row of a table, compact or spread out; none for another width."""
-    for names in ([slot.name for slot in slots], names_of_flat(slots)):
+    for names in ([s.name for s in slots], names_of_flat(slots), names_of_piecewise(slots)):
         if len(names) == width:
             return names
     return []

@@ -43,6 +43,17 @@ class Facts(BaseModel):
 
 
 @dataclass(frozen=True)
+class CellShown:
+    """One cell of an encoded row, told to people."""
+
+    column: str
+    cell: str
+    """What it says, in the unit of the column."""
+    encoded: str
+    """What the network reads for it."""
+
+
+@dataclass(frozen=True)
 class Problem:
     """Something wrong with one item of the data, and what was or can be done about it."""
 
@@ -356,6 +367,8 @@ class Task(Generic[R, B]):
     """What to say when a training has ended: a sentence each, or None."""
     input_names: Callable[[Any, int], Sequence[str]] = lambda facts, width: ()
     """Facts, and the width of an encoded example -> a name for each of its numbers, or none."""
+    input_cells: Callable[[Any, Sequence[Any]], Sequence[CellShown]] = lambda facts, row: ()
+    """Facts, and an encoded example as nested lists -> of a table's row: its cells in words."""
     output_names: Callable[[Any], Sequence[str]] = lambda facts: ()
     """Facts -> a name for each output, such as the classes, or none."""
 

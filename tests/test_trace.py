@@ -127,6 +127,50 @@ def test_a_regression_is_told_in_the_unit_of_its_target() -> None:
     assert "L = " in str(found.document)
 
 
+def test_the_row_of_a_table_is_told_first_and_its_spread_out_numbers_carry_names() -> None:
+    path = table(Path("data.csv"), kind="class")
+    run = trained(path, target="y")
+    found = run.trace(2)
+    line = path.read_text().splitlines()
+    row = dict(zip(line[0].split(","), line[int(found.name[4:])].split(","), strict=True))
+    for cell in found.cells:
+        if cell.cell[0].isdigit() or cell.cell[0] == "-":
+            assert float(cell.cell) == pytest.approx(float(row[cell.column]), rel=1e-4)
+        else:
+            assert cell.cell == row[cell.column]
+    first, spread, scaled = found.to_json()["steps"][:3]
+    assert (spread["kind"], scaled["kind"]) == ("PiecewiseLinear", "Scale")
+    assert first["labels"][0] == "width"
+    assert spread["labels"] == scaled["labels"]
+    assert "colour=blue" in spread["labels"]
+    assert len(spread["labels"]) == len(spread["value"]["numbers"])
+    assert found.text.index("ROW") < found.text.index("FORWARD")
+    assert max(map(len, found.text.splitlines())) <= 100
+    assert [section.title for section in found.document.sections][1] == "The row"
+
+
+def test_cells_are_read_back_from_what_encoding_made_of_them() -> None:
+    import polars as pl
+
+    from glassnet.data.columns import encode, learn_column
+    from glassnet.data.decode import decode
+
+    series = [
+        pl.Series("size", [1.5, None, 7.25, 1000.0] * 10),
+        pl.Series("ok", ["no", "yes", "yes", None] * 10),
+        pl.Series("town", ["Ulm", "Bonn", None, "Kiel"] * 10),
+        pl.Series("day", ["2024-02-29", "2024-03-01", "2020-12-24", None] * 10),
+    ]
+    columns = [learn_column(one) for one in series]
+    row = np.concatenate([encode(s, c, []) for s, c in zip(series, columns, strict=True)], axis=1)
+    told = [[shown.cell for shown in decode(one, columns)] for one in row[:4].tolist()]
+    assert told[0] == ["1.5", "no", "Ulm", "2024-02-29"]
+    assert told[1] == ["missing", "yes", "Bonn", "2024-03-01"]
+    assert told[2] == ["7.25", "yes", "missing", "2020-12-24"]
+    assert told[3][1:] == ["missing", "Kiel", "missing"]
+    assert float(told[3][0]) == pytest.approx(1000, rel=1e-2)
+
+
 # --- The check ------------------------------------------------------------------------------------
 
 

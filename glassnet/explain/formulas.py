@@ -33,6 +33,10 @@ FORWARD = {
     "cat": "what it reads, one after another",
     "pad": "with a border of zeros",
     "Standardize": "(pixel / 255 - mean) / std",
+    "PiecewiseLinear": "each number over its bins and as it is, each category as 0s and a 1",
+    "Scale": "each input by its learned scale: a = 20 W x",
+    "Members": "from here on several members: a = W x + b, with W and b of each one's own",
+    "Outputs": "z = a W + b, with W and b of each member's own",
     "Flat": "numbers as they are, each category as 0s and a 1",
     "Embedding": "the learned vector of the level",
 }

@@ -78,6 +78,8 @@ def without_batch(tensor: Tensor) -> Tensor:
 
 def short_name(parameter: str, step: Step) -> str:
     """As the formulas call it: W and b, in a normalization γ and β; else its own name."""
+    if "embeddings." in parameter:
+        return f"W of embedding {int(parameter.rsplit('.', 2)[-2]) + 1}"
     last = parameter.rsplit(".", 1)[-1]
     letters = {"weight": "W", "bias": "b"}
     if "Norm" in step.kind:

@@ -17,6 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from glassnet.networks._columns import Flat, PiecewiseLinear
+
+FRONT = (Flat, PiecewiseLinear)
+"""Layers that spread out the row of a table: one step each, however they are computed."""
+
 
 @dataclass
 class Step:
@@ -185,7 +190,7 @@ class Recorder(TorchFunctionMode):
 
 def _is_step(name: str, module: nn.Module) -> bool:
     """A module without parts, or one without weights that is more than a row of modules."""
-    if not list(module.children()):
+    if isinstance(module, FRONT) or not list(module.children()):
         return True
     return bool(name) and not (
         isinstance(module, nn.Sequential) or any(True for _ in module.parameters())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from glassnet.explain.gradcheck import Check
 from glassnet.explain.labelled import Labelled, symbol, without_batch
 from glassnet.explain.recorder import Nudge, Step
 from glassnet.losses import Loss
-from glassnet.task import Source
+from glassnet.task import CellShown, Source
 from glassnet.trained import Trained
 
 NUMBERS = 1024
@@ -62,6 +62,8 @@ class Trace:
     """None without a loss."""
     notes: Sequence[str] = field(default_factory=tuple)
     """What one must know to read the numbers."""
+    cells: Sequence[CellShown] = ()
+    """Of the row of a table: what its cells say; else empty."""
 
     def to_json(self) -> dict[str, Any]:
         """As ``glassnet trace --json`` prints it; numbers are float64, axes without the batch.
@@ -71,13 +73,17 @@ class Trace:
         ``gradient`` (of the loss with respect to the value) and ``parameters``: name -> ``value``
         and ``gradient``. A tensor is ``shape``, ``statistics`` (mean, std, min, max, zeros: the
         share of numbers that are 0) and ``numbers``, nested as its shape, or null if there are
-        more than 1,024. ``check`` compares with finite differences; ``loss``, ``target``,
-        ``gradient`` and ``check`` are null for an input whose target is not known.
+        more than 1,024. ``cells`` are those of the row of a table: ``column``, ``cell``, as read
+        back from the numbers, and ``encoded``. ``check`` compares with finite differences;
+        ``loss``, ``target``, ``gradient`` and ``check`` are null for an input whose target is not known.
         """
         plain = {name: getattr(self, name) for name in _PLAIN}
         steps = [_step_json(labelled) for labelled in self.steps]
         checked = None if self.check is None else self.check.to_json()
-        return {**plain, "notes": list(self.notes), "steps": steps, "check": checked}
+        cells = [asdict(cell) for cell in self.cells]
+        return {
+            **plain, "notes": list(self.notes), "cells": cells, "steps": steps, "check": checked,
+        }  # fmt: skip
 
     @property
     def agrees(self) -> bool:
@@ -212,10 +218,11 @@ def _trace(
         else:
             notes.append("Without a target there is no loss, and nothing to send backward.")
     labelled = _labelled(steps, trained)
+    cells = trained.task.input_cells(trained.facts, without_batch(steps[0].value).tolist())
     network_name = trained.recipe.network.name
     return Trace(
         task=trained.run.info["task"], network=network_name, loss=measured, steps=labelled,
-        check=checked, notes=tuple(notes), **about,
+        check=checked, notes=tuple(notes), cells=cells, **about,
     )  # fmt: skip
 
 
@@ -299,20 +306,29 @@ def _labelled(steps: Sequence[Step], trained: Trained) -> list[Labelled]:
     outputs = tuple(trained.task.output_names(trained.facts))
     with_weights = [step.number for step in steps if step.parameters]
     first, last = min(with_weights, default=0), max(with_weights, default=0)
+    spread = max((s.number for s in steps if isinstance(s.module, recorder.FRONT)), default=0)
     found: list[Labelled] = []
     for step in steps:
         width = step.value.numel()
         names: Sequence[str] = ()
-        if step.number < first:
+        before = found[step.sources[0]] if step.sources else None
+        if step.number < first or isinstance(step.module, recorder.FRONT):
             names = trained.task.input_names(trained.facts, width)
         elif step.number >= last and width == len(outputs):
             names = outputs
+        elif before is not None and _scales(step) and before.step.number <= spread:
+            names = before.labels
         flat = without_batch(step.value).ndim <= 1
-        before = found[step.sources[0]] if step.sources else None
         letter = symbol(step)
         units = (f"{letter}{i}" for i in range(1, width + 1))
         found.append(Labelled(step, (tuple(names) or tuple(units)) if flat else (), before))
     return found
+
+
+def _scales(step: Step) -> bool:
+    """Whether each number has a weight of its own, so that it keeps its meaning."""
+    width = step.value.numel()
+    return all(p.ndim == 1 and len(p) == width for p in step.parameters.values())
 
 
 # --- JSON -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from glassnet.explain.formulas import BACKWARD, FORWARD
 from glassnet.explain.labelled import (
+    Contributions,
     Labelled,
     contributions,
     plain,
@@ -41,10 +42,8 @@ if TYPE_CHECKING:
 
 LABELLED = 32
 """A matrix with at most so many rows and columns is drawn with the names of both."""
-DRAWN = 20_000
+DRAWN = 2_048
 """A matrix of more numbers is told by its statistics."""
-ROW = 32
-"""Units of a wide layer that stand in one row of cells."""
 MAPS = 12
 """Maps or kernels of a convolution that are drawn."""
 TOP = 12
@@ -57,7 +56,10 @@ def document(trace: Trace) -> Document:
     """Put the page together."""
     part = "of your input" if trace.part == "input" else f"of the {trace.part} part"
     subtitle = f"example {trace.example} of {trace.of:,} {part}; {trace.network}, {trace.run}"
-    sections = [_head(trace), _overview(trace), *map(_forward, trace.steps)]
+    forward = [_forward(s) for s in trace.steps]
+    if trace.cells:
+        forward[0] = _slots(trace.steps[0])
+    sections = [_head(trace), *_row(trace), _overview(trace), *forward]
     if trace.loss is not None:
         backward = [_backward(labelled) for labelled in reversed(trace.steps)]
         sections += [_loss(trace), *(s for s in backward if s), _check(trace)]
@@ -84,6 +86,19 @@ def _head(trace: Trace) -> Section:
         "its gradient. Dropout is off, and batch normalization uses the averages of training."
     )
     return Section("The example", "\n\n".join([text, *trace.notes]), blocks)
+
+
+def _row(trace: Trace) -> Iterator[Section]:
+    """The cells of the row of a table."""
+    if trace.cells:
+        rows: list[list[Cell]] = [[c.column, c.cell, c.encoded] for c in trace.cells]
+        text = (
+            "What the cells say, read back from the numbers that the network reads: a missing "
+            "number counts as the median unless training had missing ones, a level that training "
+            "hardly had is 'other'."
+        )
+        columns = ["column", "cell", "what the network reads"]
+        yield Section("The row", text, [Table("Column by column", columns, rows)])
 
 
 def _overview(trace: Trace) -> Section:
@@ -156,6 +171,15 @@ def _forward(labelled: Labelled) -> Section:
     return Section(f"{step.number} · {step.name}", _said(labelled, FORWARD), blocks)
 
 
+def _slots(labelled: Labelled) -> Section:
+    """An encoded row: positions of levels among numbers have no scale of colours in common."""
+    pairs = zip(labelled.labels, labelled.value.tolist(), strict=True)
+    rows: list[list[Cell]] = [[name, value] for name, value in pairs]
+    blocks = [Table("x", ["slot", "number"], rows)] if len(rows) <= LABELLED else []
+    text = "The row above, encoded; of a category the position of its level, from 0."
+    return Section(f"0 · {labelled.step.name}", text, blocks)
+
+
 def _backward(labelled: Labelled) -> Section | None:
     step = labelled.step
     gradients = {n: p.grad for n, p in step.parameters.items() if p.grad is not None}
@@ -225,8 +249,10 @@ def _before_and_after(labelled: Labelled) -> Grid:
 def _terms(labelled: Labelled) -> list[Block]:
     """What each input adds to each z: all if there are few, else the largest."""
     parts = contributions(labelled)
-    if parts is None or len(parts.bias) > LABELLED:
+    if parts is None:
         return []
+    if len(parts.bias) > LABELLED:
+        return [_strongest(parts)]
     totals = parts.terms.sum(1) + parts.bias
     order = parts.terms.abs().max(0).values.argsort(descending=True)[:TOP].tolist()
     if len(parts.names) <= LABELLED:
@@ -242,6 +268,18 @@ def _terms(labelled: Labelled) -> list[Block]:
     return [_grid(title, rows, labelled.labels, names)]
 
 
+def _strongest(parts: Contributions) -> Table:
+    """Of a wide layer: the inputs that move its units most."""
+    moved = parts.terms.abs().mean(0)
+    rows: list[list[Cell]] = []
+    for i in moved.argsort(descending=True)[:TOP].tolist():
+        least, largest = float(parts.terms[:, i].min()), float(parts.terms[:, i].max())
+        rows.append([str(parts.names[i]), float(moved[i]), least, largest])
+    columns = ["input", "mean size of W · a", "least", "largest"]
+    title = f"The {len(rows)} of {len(parts.names)} inputs that move the {len(parts.bias)} z most"
+    return Table(title, columns, rows)
+
+
 # --- Tensors --------------------------------------------------------------------------------------
 
 
@@ -253,14 +291,20 @@ def _drawn(name: str, tensor: Tensor, labelled: Labelled, symbol: str) -> Iterat
     elif tensor.ndim <= 1 and tensor.numel() <= LABELLED:
         fits = len(labelled.labels) == tensor.numel()
         yield _grid(symbol, [tensor.reshape(-1).tolist()], (), labelled.labels if fits else ())
-    elif tensor.ndim <= 1 and tensor.numel() <= DRAWN:
-        rows = [row.tolist() for row in tensor.reshape(-1).split(ROW)]
-        note = f"{tensor.numel()} numbers, {ROW} in a row: {summary(tensor)}"
-        yield _grid(symbol, rows, note=note)
+    elif tensor.ndim == 1 and tensor.numel() == len(labelled.labels):
+        yield _largest(symbol, tensor, labelled.labels)
     elif tensor.ndim == 2 and tensor.numel() <= DRAWN:
         yield _matrix(symbol, tensor, labelled)
     else:
         yield Table(symbol, ["shape", "numbers"], [[shape_text(tensor), summary(tensor)]])
+
+
+def _largest(symbol: str, tensor: Tensor, names: Sequence[str]) -> Table:
+    """Of many numbers: the largest, by name."""
+    order = tensor.abs().argsort(descending=True)[:TOP].tolist()
+    rows: list[list[Cell]] = [[names[i], float(tensor[i])] for i in order]
+    title = f"{symbol}, the {len(rows)} largest of {tensor.numel()}"
+    return Table(title, ["name", "number"], rows, note=summary(tensor))
 
 
 def _matrix(symbol: str, tensor: Tensor, labelled: Labelled) -> Grid:

@@ -34,7 +34,7 @@ TOP = 5
 
 def write(trace: Trace) -> str:
     """Forward, loss, backward, check."""
-    parts = [_head(trace), "FORWARD", *map(_forward, trace.steps), _loss(trace)]
+    parts = [_head(trace), _row(trace), "FORWARD", *map(_forward, trace.steps), _loss(trace)]
     if trace.loss is not None:
         parts += ["BACKWARD, from the loss to the input", *map(_backward, reversed(trace.steps))]
     parts.append(check(trace))
@@ -84,6 +84,16 @@ def _head(trace: Trace) -> str:
     return "\n".join([*lines, *notes])
 
 
+def _row(trace: Trace) -> str:
+    """The cells of the row, as far as they can be read back from the numbers."""
+    if not trace.cells:
+        return ""
+    widest = min(30, max(len(cell.column) for cell in trace.cells))
+    lines = [f"     {c.column[:30]:<{widest}}  {c.cell[:30]:<30}  {c.encoded}" for c in trace.cells]
+    title = f"ROW  {'column':<{widest}}  {'cell':<30}  what the network reads"
+    return "\n".join(line[:WIDTH].rstrip() for line in [title, *lines])
+
+
 def _loss(trace: Trace) -> str:
     return "" if trace.loss is None else f"LOSS    {trace.loss:.6g}"
 
@@ -115,7 +125,8 @@ def _title(labelled: Labelled, formula: str) -> str:
     step = labelled.step
     reads = f" of {', '.join(map(str, step.sources))}" if len(step.sources) > 1 else ""
     kind = "" if step.kind == step.name else f"{step.kind}  "
-    return f"{step.number:>3}  {step.name}  {kind}{formula}{reads}  ({shape_text(labelled.value)})"
+    text = f"{step.number:>3}  {step.name}  {kind}{formula}{reads}  ({shape_text(labelled.value)})"
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False)
 
 
 def _tensor(name: str, tensor: Tensor, labelled: Labelled, heading: bool = False) -> Iterator[str]:
@@ -175,8 +186,13 @@ def number_text(value: float) -> str:
 def _contributions(labelled: Labelled) -> list[str]:
     """Of a dense layer with few outputs: which inputs make z what it is."""
     parts = contributions(labelled)
-    if parts is None or len(parts.bias) > COLUMNS:
+    if parts is None:
         return []
+    if len(parts.bias) > COLUMNS:
+        moved = parts.terms.abs().mean(0)
+        names = [str(parts.names[i]) for i in moved.argsort(descending=True)[:TOP].tolist()]
+        text = f"moved most by {', '.join(names)}"
+        return [textwrap.fill(text, WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 18)]
     lines = []
     for row, label in enumerate(labelled.labels):
         terms = parts.terms[row]

@@ -151,3 +151,9 @@ class PiecewiseLinear(nn.Module):
         spread_BN = torch.addcmul(self.shift, rows_BC[:, self.slot_of_bin], self.scale)
         spread_BN = spread_BN.clamp(self.lowest, self.highest)
         return torch.cat([spread_BN, self.flat(rows_BC)], dim=1)
+
+
+def names_of_piecewise(slots: Sequence[NamedSlot]) -> list[str]:
+    """Names of the numbers that ``PiecewiseLinear`` makes of a row, in their order."""
+    bins = [f"{s.name}: bin {k}" for s in slots for k in range(1, len(s.edges))]
+    return [*bins, *names_of_flat(slots)]

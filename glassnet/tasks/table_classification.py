@@ -28,6 +28,7 @@ from glassnet import (
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import sources, tables
+from glassnet.data.decode import decode
 from glassnet.data.tables import TableFacts
 from glassnet.decisions import Decision
 from glassnet.losses import Loss
@@ -176,5 +177,6 @@ TASK = Task(
         "columns": views.columns,
     },
     input_names=lambda facts, width: names_of_row(facts.slots, width),
+    input_cells=lambda facts, row: decode(row, facts.columns),
     output_names=lambda facts: facts.classes,
 )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from glassnet import learners, losses, metrics, mixing, progress, views
 from glassnet.data import sources, tables
+from glassnet.data.decode import decode
 from glassnet.data.tables import TableFacts
 from glassnet.losses import Loss
 from glassnet.network import build_network, names_of_row
@@ -107,5 +108,6 @@ TASK = Task(
         "columns": views.columns,
     },
     input_names=lambda facts, width: names_of_row(facts.slots, width),
+    input_cells=lambda facts, row: decode(row, facts.columns),
     output_names=lambda facts: [facts.target.name],
 )
