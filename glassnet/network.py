@@ -17,11 +17,15 @@ from glassnet.errors import UserError
 from glassnet.networks._columns import (
     Flat,
     NamedSlot,
+    PiecewiseLinear,
     Slot,
     names_of_flat,
     names_of_piecewise,
 )
 from glassnet.recipe import NetworkKnobs, build
+
+FRONT = (Flat, PiecewiseLinear)
+"""Layers that spread out the row of a table: one step of a trace, however they are computed."""
 
 
 def build_network(

@@ -17,10 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from glassnet.networks._columns import Flat, PiecewiseLinear
-
-FRONT = (Flat, PiecewiseLinear)
-"""Layers that spread out the row of a table: one step each, however they are computed."""
+from glassnet.network import FRONT
 
 
 @dataclass

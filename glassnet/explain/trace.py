@@ -27,6 +27,7 @@ from glassnet.explain.gradcheck import Check
 from glassnet.explain.labelled import Labelled, symbol, without_batch
 from glassnet.explain.recorder import Nudge, Step
 from glassnet.losses import Loss
+from glassnet.network import FRONT
 from glassnet.task import CellShown, Source
 from glassnet.trained import Trained
 
@@ -75,7 +76,8 @@ class Trace:
         share of numbers that are 0) and ``numbers``, nested as its shape, or null if there are
         more than 1,024. ``cells`` are those of the row of a table: ``column``, ``cell``, as read
         back from the numbers, and ``encoded``. ``check`` compares with finite differences;
-        ``loss``, ``target``, ``gradient`` and ``check`` are null for an input whose target is not known.
+        ``loss``, ``target``, ``gradient`` and ``check`` are null for an input whose target is not
+        known.
         """
         plain = {name: getattr(self, name) for name in _PLAIN}
         steps = [_step_json(labelled) for labelled in self.steps]
@@ -306,13 +308,13 @@ def _labelled(steps: Sequence[Step], trained: Trained) -> list[Labelled]:
     outputs = tuple(trained.task.output_names(trained.facts))
     with_weights = [step.number for step in steps if step.parameters]
     first, last = min(with_weights, default=0), max(with_weights, default=0)
-    spread = max((s.number for s in steps if isinstance(s.module, recorder.FRONT)), default=0)
+    spread = max((s.number for s in steps if isinstance(s.module, FRONT)), default=0)
     found: list[Labelled] = []
     for step in steps:
         width = step.value.numel()
         names: Sequence[str] = ()
         before = found[step.sources[0]] if step.sources else None
-        if step.number < first or isinstance(step.module, recorder.FRONT):
+        if step.number < first or isinstance(step.module, FRONT):
             names = trained.task.input_names(trained.facts, width)
         elif step.number >= last and width == len(outputs):
             names = outputs

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from glassnet.explain.formulas import BACKWARD, FORWARD
 from glassnet.explain.labelled import (
+    WEIGHTED,
     Contributions,
     Labelled,
     contributions,
@@ -286,12 +287,13 @@ def _strongest(parts: Contributions) -> Table:
 def _drawn(name: str, tensor: Tensor, labelled: Labelled, symbol: str) -> Iterator[Block]:
     """Draw a value, a weight or a gradient, by its shape. ``name`` is that of a parameter."""
     tensor = tensor.detach().double()
+    is_bias = bool(name) and isinstance(labelled.step.module, WEIGHTED)
     if tensor.ndim == 4 or (tensor.ndim == 3 and not name):
         yield from _maps(symbol, tensor, is_input=symbol == "x")
     elif tensor.ndim <= 1 and tensor.numel() <= LABELLED:
         fits = len(labelled.labels) == tensor.numel()
         yield _grid(symbol, [tensor.reshape(-1).tolist()], (), labelled.labels if fits else ())
-    elif tensor.ndim == 1 and tensor.numel() == len(labelled.labels):
+    elif tensor.ndim == 1 and tensor.numel() == len(labelled.labels) and not is_bias:
         yield _largest(symbol, tensor, labelled.labels)
     elif tensor.ndim == 2 and tensor.numel() <= DRAWN:
         yield _matrix(symbol, tensor, labelled)
