@@ -313,6 +313,9 @@ def _matrix(symbol: str, tensor: Tensor, labelled: Labelled) -> Grid:
     rows, columns = tensor.shape
     if max(rows, columns) > LABELLED:
         note = f"{rows} × {columns} numbers: {summary(tensor)}"
+        if rows > LABELLED >= columns:  # a tall one lies on its side: pages are wide
+            sideways = f"a column for each of the {rows} rows; {note}"
+            return _grid(symbol, tensor.T.tolist(), _input_names(labelled, columns), note=sideways)
         return _grid(symbol, tensor.tolist(), note=note)
     units = labelled.labels if len(labelled.labels) == rows else ()
     return _grid(symbol, tensor.tolist(), units, _input_names(labelled, columns))
