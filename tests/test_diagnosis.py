@@ -323,6 +323,15 @@ def test_a_gap_of_nothing_is_no_negative_zero() -> None:
     assert verdict._gap(Gap(0.2, 0.1, 0.3)).startswith("0.2")
 
 
+def test_the_weights_of_rows_are_no_column_to_the_doctor(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", 200)
+    frame = pl.read_csv(tmp_path / "t.csv")
+    told = (pl.col("y") == frame["y"][0]).cast(pl.Float64) + 1  # would be a leak, were it an input
+    frame.with_columns(w=told).write_csv(tmp_path / "t.csv")
+    run = train(tmp_path / "t.csv", tmp_path, target="y", weights="w", epochs=1)
+    assert "'w'" not in (run.path / "doctor.json").read_text()
+
+
 def test_a_leaking_column_is_named_before_all_figures(tmp_path: Path) -> None:
     table(tmp_path / "t.csv", 200)
     frame = pl.read_csv(tmp_path / "t.csv")
@@ -338,8 +347,8 @@ def test_a_leaking_column_is_named_before_all_figures(tmp_path: Path) -> None:
 
 # --- Advice ---------------------------------------------------------------------------------------
 
-ALL = ("data in doubt", "high bias", "high variance", "data mismatch", "noise", "behind a tree model",
-       "nothing stands out", "cannot be told")  # fmt: skip
+ALL = ("data in doubt", "high bias", "high variance", "data mismatch", "noise",
+       "behind a tree model", "nothing stands out", "cannot be told")  # fmt: skip
 
 
 def recipes(folder: Path) -> list[Any]:

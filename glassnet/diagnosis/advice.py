@@ -12,7 +12,6 @@ from glassnet.diagnosis.verdict import Finding, Measured, curve_state, is_perfec
 from glassnet.figures import short
 from glassnet.recipe import knobs
 
-
 FEW_ROWS = 10_000
 """Training rows below which a second training on the validation rows too is advised."""
 
