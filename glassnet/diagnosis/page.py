@@ -109,7 +109,7 @@ def _gaps(m: Measured) -> list[list[Cell]]:
     if m.reachable is None and m.best_reference is None:
         del rows["training - reachable"]
     return [
-        [what, gap.value, f"{short(gap.low)} to {short(gap.high)}", least * m.unit]
+        [what, round(gap.value, 9) + 0.0, f"{short(gap.low)} to {short(gap.high)}", least * m.unit]
         for what, (gap, least) in rows.items()
     ]
 
