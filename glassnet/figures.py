@@ -309,7 +309,7 @@ def short(value: float) -> str:
     ['0.9877', '1,234.6', '1,234,568']
     """
     if abs(value) < 10:
-        return f"{value:.4f}"
+        return f"{value:z.4f}"  # z: no -0.0000
     return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 

@@ -44,7 +44,8 @@ class Waiting:
 
         now = monotonic()
         began = self.began.setdefault(what, now)
-        if now - began < 1 or (now - self.shown < 0.5 and done < total):
+        pause = 0.5 if sys.stderr.isatty() else 10  # seconds; a log keeps every line
+        if now - began < 1 or (now - self.shown < pause and done < total):
             return
         self.shown = now
         left = (now - began) * (total - done) / max(1, done)

@@ -308,10 +308,47 @@ def test_errors_of_a_regression_are_what_they_are() -> None:
     assert [f.name for f in judge_all(m)] == ["high variance"]
 
 
+def test_what_the_doctor_found_is_said_first_and_no_rows_are_asked_for_in_vain() -> None:
+    perfect = {"training": level(1.0, 0), "validation": level(1.0, 0)}
+    m = measured(**perfect, doubts=["column 'told': explains 100.0%"], curve=points({200: 0.3}))
+    first = judge_all(m)[0]
+    assert first.name == "data in doubt"
+    assert "Perfect (accuracy 1.0000)" in first.evidence
+    assert "'told'" in first.evidence
+    assert verdict.curve_state(m) == "flat"
+
+
+def test_a_gap_of_nothing_is_no_negative_zero() -> None:
+    assert verdict._gap(Gap(-1e-12, -1e-12, 1e-12)) == "nothing"
+    assert verdict._gap(Gap(0.2, 0.1, 0.3)).startswith("0.2")
+
+
+def test_the_weights_of_rows_are_no_column_to_the_doctor(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", 200)
+    frame = pl.read_csv(tmp_path / "t.csv")
+    told = (pl.col("y") == frame["y"][0]).cast(pl.Float64) + 1  # would be a leak, were it an input
+    frame.with_columns(w=told).write_csv(tmp_path / "t.csv")
+    run = train(tmp_path / "t.csv", tmp_path, target="y", weights="w", epochs=1)
+    assert "'w'" not in (run.path / "doctor.json").read_text()
+
+
+def test_a_leaking_column_is_named_before_all_figures(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", 200)
+    frame = pl.read_csv(tmp_path / "t.csv")
+    frame.with_columns(told=pl.col("y")).write_csv(tmp_path / "t.csv")
+    run = train(tmp_path / "t.csv", tmp_path, target="y", epochs=20)
+    found = quickly(run)
+    assert names(found)[0] == "data in doubt"
+    assert "told" in found.findings[0].evidence
+    assert found.advice[0].command is not None
+    assert found.advice[0].command.startswith("glassnet inspect")
+    assert "open" not in " ".join(item.what.lower() for item in found.advice)
+
+
 # --- Advice ---------------------------------------------------------------------------------------
 
-ALL = ("high bias", "high variance", "data mismatch", "noise", "behind a tree model",
-       "nothing stands out", "cannot be told")  # fmt: skip
+ALL = ("data in doubt", "high bias", "high variance", "data mismatch", "noise",
+       "behind a tree model", "nothing stands out", "cannot be told")  # fmt: skip
 
 
 def recipes(folder: Path) -> list[Any]:

@@ -173,7 +173,7 @@ class TableSource:
         if not len(rows):
             raise UserError(f"{self.origin}: no row is left to learn from.")
         frame = self.frame[rows.numpy()]
-        names = [name for name in frame.columns if name not in (self.target.name, self._weighing)]
+        names = [name for name in frame.columns if name not in (self.target.name, self.weighing)]
         learned = [learn_column(frame[name], self.separator) for name in names]
         for column in learned:
             if column.kind == "ignored":
@@ -220,7 +220,7 @@ class TableSource:
 
     def _read_weights(self, name: str | None) -> Array | None:
         """How much each row counts; float32 (N,)."""
-        self._weighing = name
+        self.weighing = name
         if name is None:
             return None
         require_column(self.frame, name, self.origin, "the weight of each row")

@@ -79,7 +79,7 @@ def diagnose(
             subject = curve.with_fixed_validation(trained, source, Path(folder))
         else:
             subject = trained
-        measured = _measure(subject, source, reachable)
+        measured = replace(_measure(subject, source, reachable), doubts=_doubts(trained))
         progress.tell("reference models", 1, 1)
         if minutes:
             found = curve.draw(subject, source, FRACTIONS, seeds, minutes)
@@ -145,6 +145,14 @@ def _measure(trained: Trained, source: Source[Any], reachable: float | None) -> 
         weak_references=members[0].is_picture,
         notes=[] if answers else [_NO_REFERENCES],
     )
+
+
+def _doubts(trained: Trained) -> list[str]:
+    """The serious findings of the data doctor, which examined the data before the training."""
+    if not trained.run.exists("doctor.json"):
+        return []
+    found = trained.run.read_json("doctor.json")["problems"]
+    return [f"{p['where']}: {p['what']}" for p in found if p["level"] == "serious"]
 
 
 _NO_REFERENCES = (

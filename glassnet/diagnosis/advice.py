@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import network
-from glassnet.diagnosis.verdict import Finding, Measured, curve_state
+from glassnet.diagnosis.verdict import Finding, Measured, curve_state, is_perfect
 from glassnet.figures import short
 from glassnet.recipe import knobs
+
+FEW_ROWS = 10_000
+"""Training rows below which a second training on the validation rows too is advised."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Kitchen:
 
 def _for(finding: Finding, measured: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     match finding.name:
+        case "data in doubt":
+            yield from _against_doubt(kitchen)
         case "high bias":
             yield from _against_bias(measured, kitchen)
         case "high variance":
@@ -82,6 +87,15 @@ def _for(finding: Finding, measured: Measured, kitchen: Kitchen) -> Iterator[Adv
             yield from _for_certainty(measured, kitchen)
         case "nothing stands out":
             yield from _when_healthy(finding, measured, kitchen)
+
+
+def _against_doubt(kitchen: Kitchen) -> Iterator[Advice]:
+    yield Advice(
+        "Settle what the data doctor found, before anything else.",
+        "Ask whether it is known when a prediction is made. If not, take it out of the data and "
+        "train anew; all other advice waits for that.",
+        kitchen.look(),
+    )
 
 
 def _against_bias(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
@@ -151,6 +165,7 @@ def _against_variance(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
     )
     if trend != "flat":
         yield rows
+    yield from _refit(m, kitchen)
     yield from _more_regularization(kitchen)
     yield from _smaller(kitchen)
     if kitchen.value("fit.patience") is None and (m.last_best or 1) < 0.8:
@@ -166,8 +181,19 @@ def _against_variance(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
             "The mean of a network per fold varies less than one of them.",
             kitchen.train(split__mode="kfold"),
         )
-    if trend == "flat":
+    if trend == "flat" and not is_perfect(m):
         yield rows
+
+
+def _refit(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
+    """Give the validation rows to the final weights, where rows are few."""
+    fixed = kitchen.value("split.mode") == "fixed"
+    if fixed and not kitchen.value("split.refit") and m.num_training < FEW_ROWS:
+        yield Advice(
+            "Train once more on training and validation rows together.",
+            "Rows are few, and the weights that answer have not seen the validation rows.",
+            kitchen.train(split__refit="true"),
+        )
 
 
 def _more_regularization(kitchen: Kitchen) -> Iterator[Advice]:
@@ -190,6 +216,21 @@ def _more_regularization(kitchen: Kitchen) -> Iterator[Advice]:
     if kitchen.has("label_smoothing") and not kitchen.value("label_smoothing"):
         change = kitchen.train(label_smoothing=0.1)
         yield Advice("Smooth the labels.", "Against answers that are too sure.", change)
+
+    yield from _mixed_and_sparse(kitchen)
+
+
+def _mixed_and_sparse(kitchen: Kitchen) -> Iterator[Advice]:
+    """Remedies that most recipes have and few use."""
+    if kitchen.has("mixup") and not kitchen.value("mixup"):
+        change = kitchen.train(mixup=0.2)
+        yield Advice("Mix training examples in pairs.", "Answers become smoother between.", change)
+    if kitchen.has("fit.average") and kitchen.value("fit.average") is None:
+        change = kitchen.train(fit__average=0.99)
+        yield Advice("Average the weights over the steps.", "The mean varies less.", change)
+    if kitchen.has("fit.l1") and not kitchen.value("fit.l1"):
+        change = kitchen.train(fit__l1=1e-4)
+        yield Advice("Pull weights to exactly zero.", "Inputs that only add noise go.", change)
 
 
 def _smaller(kitchen: Kitchen) -> Iterator[Advice]:
@@ -264,7 +305,8 @@ def _for_certainty(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
             "that is not sealed once.",
             kitchen.train(split__mode="kfold"),
         )
-    yield Advice("Get more rows.", "Four times the validation rows halve the intervals.")
+    if not is_perfect(m):
+        yield Advice("Get more rows.", "Four times the validation rows halve the intervals.")
 
 
 def _when_healthy(finding: Finding, m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
@@ -274,9 +316,9 @@ def _when_healthy(finding: Finding, m: Measured, kitchen: Kitchen) -> Iterator[A
             "What other models reach is not what is possible.",
             f"glassnet diagnose {kitchen.run} --reachable VALUE",
         )
-    if curve_state(m) == "rising":
+    if curve_state(m) == "rising" and not m.doubts:
         yield Advice("Get more rows.", "The learning curve still rises.")
-    if finding.certainty == "unsure":
+    if finding.certainty == "unsure" or m.doubts:
         return
     yield Advice(
         "Open the sealed test, once.",

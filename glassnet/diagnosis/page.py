@@ -17,6 +17,7 @@ from glassnet.diagnosis.verdict import (
     Measured,
     bias_gap,
     curve_state,
+    is_perfect,
     mismatch_gap,
     slope,
     variance_gap,
@@ -108,7 +109,7 @@ def _gaps(m: Measured) -> list[list[Cell]]:
     if m.reachable is None and m.best_reference is None:
         del rows["training - reachable"]
     return [
-        [what, gap.value, f"{short(gap.low)} to {short(gap.high)}", least * m.unit]
+        [what, round(gap.value, 9) + 0.0, f"{short(gap.low)} to {short(gap.high)}", least * m.unit]
         for what, (gap, least) in rows.items()
     ]
 
@@ -152,6 +153,10 @@ def _curve(m: Measured, curve: Curve) -> Section:
 def worth_of_twice(m: Measured) -> str | None:
     """What twice the rows would give, if the curve tells."""
     found, error = slope(m), m.error(m.validation.estimate.value)
+    if is_perfect(m):
+        return (
+            f"More rows cannot raise {m.metric.name}: it is {short(m.validation.estimate.value)}."
+        )
     if found is None:
         return None
     if curve_state(m) == "flat":

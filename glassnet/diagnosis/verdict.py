@@ -41,7 +41,7 @@ CONFLICTING_ERROR = 0.2
 """… if that makes up this share of the validation error too."""
 
 Name = Literal[
-    "high bias", "high variance", "data mismatch", "noise", "behind a tree model",
+    "data in doubt", "high bias", "high variance", "data mismatch", "noise", "behind a tree model",
     "nothing stands out", "cannot be told",
 ]  # fmt: skip
 State = Literal["there", "not there", "not to be told"]
@@ -96,6 +96,8 @@ class Measured:
     weak_references: bool
     curve: Curve | None = None
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """What the data doctor found before the training that puts the figures themselves in doubt."""
 
     def error(self, value: float) -> float:
         """A figure of the first metric as an error: 0 is perfect."""
@@ -142,6 +144,7 @@ class Measured:
             "curve": curve,
             "slope": None if (found := slope(self)) is None else asdict(found),
             "notes": self.notes,
+            "doubts": self.doubts,
         }
 
 
@@ -158,6 +161,7 @@ def judge_all(m: Measured) -> list[Finding]:
     mismatch = _mismatch(m)
     noise = _noise(m, bias)
     found = [
+        *([_doubt(m)] if m.doubts else []),
         *([_bias(m)] if bias == "there" else []),
         *([mismatch] if mismatch else []),
         *([noise] if noise and noise.certainty == "clear" else []),
@@ -249,12 +253,31 @@ def slope(m: Measured) -> Gap | None:
 def curve_state(m: Measured) -> Literal["rising", "flat", "unknown"]:
     """Whether more rows would help: what twice the rows take away from the error."""
     found = slope(m)
+    if is_perfect(m):
+        return "flat"  # nothing is left to take away
     if found is None:
         return "unknown"
     flat = math.log2(1 - FLAT)
     if found.high < 0 and found.value <= flat:
         return "rising"
     return "flat" if found.value > flat and found.low > 2 * flat else "unknown"
+
+
+def is_perfect(m: Measured) -> bool:
+    """Whether the validation figure cannot become better, as far as it is shown."""
+    return short(m.error(m.validation.estimate.value)) == short(0.0)
+
+
+def _doubt(m: Measured) -> Finding:
+    """Serious findings of the data doctor: no figure means what it says before they are mended."""
+    score = f"{m.metric.name.replace('_', ' ')} {_figure(m.validation)}"
+    told = f"Perfect ({score})" if is_perfect(m) else f"Validation shows {score}"
+    return Finding(
+        "data in doubt",
+        "clear",
+        f"{told}, maybe because of what the data doctor found: {'; '.join(m.doubts)}. If it is so, "
+        "no figure here holds in use.",
+    )
 
 
 def _bias(m: Measured) -> Finding:
@@ -406,4 +429,5 @@ def _figure(level: Level | None) -> str:
 
 
 def _gap(gap: Gap) -> str:
-    return f"{short(gap.value)} ({short(gap.low)} to {short(gap.high)})"
+    told = [short(value) for value in (gap.value, gap.low, gap.high)]
+    return "nothing" if set(told) == {short(0.0)} else "{} ({} to {})".format(*told)

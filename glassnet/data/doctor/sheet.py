@@ -32,7 +32,7 @@ class Sheet:
     """Rows of a table, their answers, and the part that each row will be in."""
 
     frame: pl.DataFrame
-    """All columns without the target; missing cells are null."""
+    """All columns without the target and the weights of rows; missing cells are null."""
     parts: Array
     """int8 (N,): TRAIN, VALIDATION or TEST."""
     name: Callable[[int], str]
@@ -99,8 +99,9 @@ def of_source(source: TableSource, parts: Array, brought: bool) -> Sheet:
         answers = numbers.to_numpy().astype(np.float64)
     else:
         answers = np.array(strata, np.int64)
+    no_inputs = [name for name in (target.name, source.weighing) if name is not None]
     return Sheet(
-        frame=source.frame.drop(target.name), parts=parts, name=source.name,
+        frame=source.frame.drop(no_inputs), parts=parts, name=source.name,
         origin=Path(source.origin).name, answers=answers, classes=source.target.classes,
         target=target.name, separator=source.separator, brought=brought,
     )  # fmt: skip
