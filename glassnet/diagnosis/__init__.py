@@ -148,11 +148,12 @@ def _measure(trained: Trained, source: Source[Any], reachable: float | None) -> 
 
 
 def _doubts(trained: Trained) -> list[str]:
-    """The serious findings of the data doctor, which examined the data before the training."""
+    """The serious findings of the data doctor, but drift: ``data mismatch`` says that itself."""
     if not trained.run.exists("doctor.json"):
         return []
     found = trained.run.read_json("doctor.json")["problems"]
-    return [f"{p['where']}: {p['what']}" for p in found if p["level"] == "serious"]
+    grave = [p for p in found if p["level"] == "serious" and p["kind"] != "drift"]
+    return [f"{p['where']}: {p['what']}" for p in grave]
 
 
 _NO_REFERENCES = (

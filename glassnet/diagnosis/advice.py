@@ -92,8 +92,8 @@ def _for(finding: Finding, measured: Measured, kitchen: Kitchen) -> Iterator[Adv
 def _against_doubt(kitchen: Kitchen) -> Iterator[Advice]:
     yield Advice(
         "Settle what the data doctor found, before anything else.",
-        "Ask whether it is known when a prediction is made. If not, take it out of the data and "
-        "train anew; all other advice waits for that.",
+        "A column that is not known when a prediction is made has to go, and so do rows that are "
+        "in two parts; then train anew. All other advice waits for that.",
         kitchen.look(),
     )
 
