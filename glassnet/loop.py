@@ -13,7 +13,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic
@@ -154,19 +154,16 @@ class Training(Generic[R, B]):
         elif self.now.refitted:
             self.run.write_tensors("model.safetensors", self._weights())
 
-    def restore(self) -> list[str]:
-        """Go back to the newest readable checkpoint; return what was wrong with newer ones."""
-        state, damages = self.run.load_checkpoint()
-        if state is not None:
-            self.now = Progress(**state["now"])
-            self.best = state["best"]
-            if self.now.first_steps:
-                self._start_anew()
-            self.journal.load_state_dict(state["journal"])
-            for name, part in self.learner.parts.items():
-                part.load_state_dict(state["parts"][name])
-            device.restore_random_state(state["random"], self.where)
-        return damages
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to the state of a checkpoint."""
+        self.now = Progress(**state["now"])
+        self.best = state["best"]
+        if self.now.first_steps:
+            self._start_anew(fresh=False)
+        self.journal.load_state_dict(state["journal"])
+        for name, part in self.learner.parts.items():
+            part.load_state_dict(state["parts"][name])
+        device.restore_random_state(state["random"], self.where)
 
     def _epoch(self, epoch: int, stop: threading.Event) -> Iterator[Event]:
         """The rest of an epoch, from where ``now.step`` stands."""
@@ -235,7 +232,7 @@ class Training(Generic[R, B]):
         kept = self.best if self.keeps_best else self._weights()
         self.run.write_tensors("validated.safetensors", kept)
         self.now.first_steps = self.now.step
-        self._start_anew()
+        self._start_anew(fresh=True)
         return Refitting(self.now.step, self.now.step + self.num_steps, self._refit_epochs)
 
     @property
@@ -243,12 +240,14 @@ class Training(Generic[R, B]):
         """As many as gave the weights that were kept."""
         return self.now.best_epoch + 1 if self.keeps_best else self.now.last_epoch + 1
 
-    def _start_anew(self) -> None:
+    def _start_anew(self, *, fresh: bool) -> None:
         """A new network, and a learner that plans the same schedule over more rows."""
         everything = torch.arange(len(self.data.pool))
         self.data = replace(self.data, positions=lambda _: (everything, everything[:0]))
         torch.manual_seed(self.recipe.fit.seed)
         network = device.place(self.task.network(self.recipe, self.data.facts), self.where)
+        if fresh:
+            self.task.start(self.recipe, network, self.data)
         self.learner = self.task.learner(self.recipe, network, self.data)
         self._measure_steps()
         self.num_steps = self.steps_per_epoch * self._refit_epochs
@@ -371,6 +370,8 @@ class Assembly(Generic[R, B]):
     data: Data[B]
     learner: Learner[B]
     where: torch.device
+    notes: Sequence[str]
+    """What the user should know about the first weights."""
 
 
 def assemble(
@@ -379,8 +380,13 @@ def assemble(
     source: Source[B] | None,
     stack: ExitStack,
     threads: int | None = None,
+    *,
+    fresh: bool = True,
 ) -> Assembly[R, B]:
-    """Open the data, build network and learner; ``stack`` undoes what concerns the process."""
+    """Open the data, build network and learner; ``stack`` undoes what concerns the process.
+
+    A network that is not ``fresh`` keeps its own first weights: a checkpoint's will follow.
+    """
     where = device.choose(recipe.fit.device)
     device.check_precision(recipe.fit, where)
     data = divide(task.source(recipe) if source is None else source, recipe.split)
@@ -392,7 +398,8 @@ def assemble(
     network = device.place(task.network(recipe, data.facts), where)
     threads = threads or device.good_threads(recipe.fit, network, where)
     stack.enter_context(device.threads(threads))
-    return Assembly(recipe, data, task.learner(recipe, network, data), where)
+    notes = task.start(recipe, network, data) if fresh else ()
+    return Assembly(recipe, data, task.learner(recipe, network, data), where, notes)
 
 
 def _prepare(
@@ -401,7 +408,8 @@ def _prepare(
     """Make everything ready, and go back to the last checkpoint if there is one."""
     # Written last of what describes a run: if it is there, the run began, and must stay the same.
     began = run.read_json("environment.json") if run.exists("environment.json") else {}
-    parts = assemble(task, recipe, source, stack, began.get("threads"))
+    state, damages = run.load_checkpoint()
+    parts = assemble(task, recipe, source, stack, began.get("threads"), fresh=state is None)
     if began:
         _check_same(run, parts)
     else:
@@ -412,7 +420,9 @@ def _prepare(
     warnings += [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
     held = len(parts.data.positions(0)[1])
     warnings += [_FEW.format(held)] if held < FEW_ROWS and not began else []
-    warnings += training.restore()
+    warnings += [*parts.notes, *damages]
+    if state is not None:
+        training.restore(state)
     run.cut_rows(training.now.step)
     return training, warnings
 

@@ -307,6 +307,8 @@ class Review(Generic[B]):
     """In evaluation mode, with the weights that answered."""
     history: Sequence[Mapping[str, Any]]
     """The rows of ``metrics.jsonl``; empty for a k-fold run, which has several."""
+    recipe: Any
+    """Every knob, resolved."""
     decision: Decision | None = None
     """How the answers were chosen; None: they follow from the outputs."""
 
@@ -345,6 +347,9 @@ class Task(Generic[R, B]):
     """Build the network from recipe and facts."""
     fill: Callable[[R, int], R]
     """Replace the unset knobs by values that suit this number of training examples."""
+    start: Callable[[R, nn.Module, Data[B]], Sequence[str]] = lambda *_: ()
+    """Give a fresh network other first weights than its own, such as published ones, once and
+    before its learner is made; returns what the user should know, a sentence each."""
     learner: Callable[[R, nn.Module, Data[B]], Learner[B]]
     score: Callable[[nn.Module, Examples[B], Any], Outcome]
     """Network, examples and facts -> the answers, in evaluation mode."""

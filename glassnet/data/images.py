@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 from torch import Tensor
 
 from glassnet.data import layouts, pixels
@@ -35,6 +36,7 @@ from glassnet.data.layouts import ArrayStore, Layout
 from glassnet.data.pixels import Geometry, Shape, Unreadable
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
+from glassnet.knobs import Knobs
 from glassnet.progress import tell
 from glassnet.task import Facts, Problem
 
@@ -54,7 +56,12 @@ class ImageFacts(Facts):
     kind: Literal["images"] = "images"
     channels: int
     height: int
+    """Of what the network reads, in pixels."""
     width: int
+    stored: tuple[int, int] | None = None
+    """Height and width that images are brought to, if more than the network reads: training crops
+    out of them at random, answers are given for the middle."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     mean: list[float]
     """Per channel, of pixels / 255."""
     std: list[float]
@@ -67,18 +74,59 @@ class ImageFacts(Facts):
     @property
     def geometry(self) -> Geometry:
         """The form that every image is brought into."""
-        return Geometry(self.channels, self.height, self.width)
+        height, width = self.stored or (self.height, self.width)
+        return Geometry(self.channels, height, width, self.interpolation)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """What the network reads: channels, height, width."""
+        return self.channels, self.height, self.width
+
+
+class Preprocessing(Knobs):
+    """How pixels become numbers. Published weights bring theirs; unset knobs follow your images."""
+
+    mean: list[float] | None = Field(
+        None,
+        description="Mean of each channel that is taken off, of pixels / 255. Unset: the mean of "
+        "the training images.",
+    )
+    std: list[float] | None = Field(
+        None,
+        description="What each channel is then divided by. Unset: the standard deviation of the "
+        "training images.",
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="1: grey, 3: colour. Unset: grey if all images are grey."
+    )
+    interpolation: Literal["bilinear", "bicubic"] = Field(
+        "bilinear", description="How images are resized; both without aliasing."
+    )
 
 
 def open_images(
-    path: str | Path, *, size: int | None = None, progress: Progress | None = None
+    path: str | Path,
+    *,
+    size: int | None = None,
+    resize: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress | None = None,
 ) -> ImageSource:
-    """Open a set of labelled images; ``size`` is the shorter side in pixels that they are given."""
+    """Open a set of labelled images.
+
+    Args:
+        path: A folder, archive or file of any layout in ``layouts``.
+        size: The shorter side, in pixels, of what the network reads.
+        resize: The shorter side, in pixels, that images are brought to; at least ``size``.
+        preprocessing: How pixels become numbers; unset knobs are learned from the training rows.
+        progress: Is told how many images were decoded, and of how many.
+    """
     if size is not None and size < 1:
         raise UserError(f"size must be at least 1 pixel, found {size}.")
     progress = progress or partial(tell, "decoding images")
     layout = layouts.find(Path(path).expanduser())
-    return ImageSource(layout, Path(path), size, progress)
+    form = Form(size, resize, preprocessing or Preprocessing())
+    return ImageSource(layout, Path(path), form, progress)
 
 
 def to_tensor(image: Any, facts: ImageFacts) -> Tensor:
@@ -108,7 +156,8 @@ def read_raw(raw: Any, facts: ImageFacts) -> tuple[list[str], Tensor, list[Probl
     names: list[str] = []
     problems: list[Problem] = []
     given = list(_each(raw, problems))
-    inputs = torch.empty((len(given), facts.channels, facts.height, facts.width), dtype=torch.uint8)
+    form = facts.geometry
+    inputs = torch.empty((len(given), form.channels, form.height, form.width), dtype=torch.uint8)
 
     def read(item: tuple[str, Any]) -> Tensor | Problem:
         name, image = item
@@ -136,13 +185,20 @@ def _or_problem(name: str, work: Callable[[], Y]) -> Y | Problem:
         return Problem(name, f"cannot be read ({error})", "check the file")
 
 
+@dataclass(frozen=True)
+class Form:
+    """What was asked for of the form of the images."""
+
+    size: int | None
+    resize: int | None
+    preprocessing: Preprocessing
+
+
 class ImageSource:
     """A set of labelled images of which nothing has been decoded yet."""
 
-    def __init__(
-        self, layout: Layout, path: Path, size: int | None, progress: Progress | None
-    ) -> None:
-        self.layout, self.path, self.size, self.progress = layout, path, size, progress
+    def __init__(self, layout: Layout, path: Path, form: Form, progress: Progress | None) -> None:
+        self.layout, self.path, self.form, self.progress = layout, path, form, progress
         self.classes = list(layout.classes)
         self.problems: list[Problem] = list(layout.problems)
         self.fingerprint = layout.digest()
@@ -176,16 +232,22 @@ class ImageSource:
         numbers = rows.tolist()
         if not numbers:
             raise UserError(f"{self.path}: no image is left to learn from.")
-        geometry = self._geometry(numbers)
+        read, geometry = self._geometry(numbers)
         whites = layouts.whites(self.layout.store, rows.numpy())
         decoded = self._read(numbers, geometry, whites)
         self._refuse_empty_classes(numbers)
         kept, pixels = decoded.take(numbers)
+        wanted = self.form.preprocessing
         mean, std = _mean_and_std(pixels)
+        mean = _of_each_channel("mean", wanted.mean, mean)
+        std = _of_each_channel("std", wanted.std, std)
         counts = np.bincount(self.layout.labels[kept.numpy()], minlength=len(self.classes))
         return ImageFacts(
-            channels=geometry.channels, height=geometry.height, width=geometry.width,
-            mean=mean, std=std, classes=self.classes, class_counts=counts.tolist(), whites=whites,
+            channels=geometry.channels, height=read[0], width=read[1],
+            stored=None if read == (geometry.height, geometry.width) else
+            (geometry.height, geometry.width),
+            interpolation=wanted.interpolation, mean=mean, std=std,
+            classes=self.classes, class_counts=counts.tolist(), whites=whites,
         )  # fmt: skip
 
     def examples(self, rows: Tensor, facts: ImageFacts, /) -> TensorExamples:
@@ -208,14 +270,17 @@ class ImageSource:
         self._shapes |= self._map(lambda row: pixels.header(store.raw(row)), missing)
         return [self._shapes[row] for row in rows if row in self._shapes]
 
-    def _geometry(self, rows: Sequence[int]) -> Geometry:
+    def _geometry(self, rows: Sequence[int]) -> tuple[tuple[int, int], Geometry]:
+        """Height and width that the network reads, and the form that images are brought to."""
+        wanted = self.form.preprocessing
         shapes = self.shapes(rows)
         self._refuse_many_failures(rows)
-        height, width = _size(shapes, self.size)
-        geometry = Geometry(max(shape.channels for shape in shapes), height, width)
+        read = _size(shapes, self.form.size)
+        channels = wanted.channels or max(shape.channels for shape in shapes)
+        geometry = Geometry(channels, *_stored(read, self.form.resize), wanted.interpolation)
         self._refuse_too_much(len(rows), geometry)
         self._report_cropped(shapes, geometry)
-        return geometry
+        return read, geometry
 
     def _read(self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]) -> _Decoded:
         """Decode what has not been decoded in this form already."""
@@ -243,7 +308,7 @@ class ImageSource:
         else:
             form = ImageFacts(
                 channels=geometry.channels, height=geometry.height, width=geometry.width,
-                mean=[], std=[], classes=[], whites=whites,
+                interpolation=geometry.interpolation, mean=[], std=[], classes=[], whites=whites,
             )  # fmt: skip
             kept = []
             for row, image in self._attempts(lambda row: self._one(row, form), rows, self.progress):
@@ -373,6 +438,31 @@ def _size(shapes: Sequence[Shape], size: int | None) -> tuple[int, int]:
     if ratios.max() / ratios.min() > 1.02 or not 0.25 <= ratio <= 4:
         return size, size
     return (size, round(size * ratio)) if ratio >= 1 else (round(size / ratio), size)
+
+
+def _stored(read: tuple[int, int], resize: int | None) -> tuple[int, int]:
+    """Height and width to store images in, whose shorter side is ``resize``."""
+    shorter = min(read)
+    if resize is None or resize == shorter:
+        return read
+    if resize < shorter:
+        raise UserError(
+            f"resize={resize} contradicts size={shorter}: images cannot be stored smaller than "
+            "what the network reads. Raise resize, or set a smaller size."
+        )
+    return round(read[0] * resize / shorter), round(read[1] * resize / shorter)
+
+
+def _of_each_channel(name: str, given: list[float] | None, learned: list[float]) -> list[float]:
+    """The values given, if there is one for each channel; else those learned."""
+    if given is None:
+        return learned
+    if len(given) != len(learned):
+        raise UserError(
+            f"preprocessing.{name} has {len(given)} values, but the images have {len(learned)} "
+            "channels. Give one value for each, or set preprocessing.channels."
+        )
+    return given
 
 
 def _mean_and_std(inputs: Tensor) -> tuple[list[float], list[float]]:

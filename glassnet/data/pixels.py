@@ -8,7 +8,7 @@ Decisions, in one place because training and prediction must share them:
   bit for bit as Pillow does it.
 - EXIF orientation is applied; of an animation the first frame is taken.
 - A JPEG of at least twice the wanted size is shrunk while it is decoded (DCT scaling).
-- The middle of the image is cropped to the wanted aspect ratio, then resized (bilinear,
+- The middle of the image is cropped to the wanted aspect ratio, then resized (bilinear or bicubic,
   antialiased). Cropping keeps shapes and adds no borders; what is lost lies at the rim.
 
 Legend: N images, C channels, H height, W width.
@@ -24,7 +24,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import simplejpeg
@@ -77,6 +77,7 @@ class Geometry:
     channels: int
     height: int
     width: int
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
 def decode(data: bytes, geometry: Geometry) -> Tensor:
@@ -142,7 +143,7 @@ def fit(x_CHW: Tensor, geometry: Geometry) -> Tensor:
     # Contiguous: torch may pick another kernel for another layout, and every pixel must agree.
     crop = channels(x_CHW[:, top : top + crop_h, left : left + crop_w], geometry.channels)
     return torch.nn.functional.interpolate(
-        crop.contiguous()[None], size=(height, width), mode="bilinear", antialias=True
+        crop.contiguous()[None], size=(height, width), mode=geometry.interpolation, antialias=True
     )[0]
 
 

@@ -119,6 +119,7 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
         lambda i: source.name(rows[i]),
         network,
         history,
+        trained.recipe,
     )
 
 
@@ -187,6 +188,7 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
         lambda i: places[i][0].name(places[i][1]),
         trained.network,
         [],
+        trained.recipe,
     )
 
 

@@ -11,13 +11,20 @@ from torch import Tensor, nn
 
 
 class Standardize(nn.Module):
-    """(pixels / 255 - mean) / std, per channel, in the memory order that convolutions like."""
+    """(pixels / 255 - mean) / std, per channel, in the memory order that convolutions like.
+
+    Of images larger than (height, width) the middle is taken: training crops out of them at random
+    before, all others come here as they are stored.
+    """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], height: int, width: int
+    ) -> None:
         super().__init__()
+        self.height, self.width = height, width
         # A constant channel has no spread; leave it at zero instead of dividing by it.
         spread = torch.tensor([s if s > 0 else 1.0 for s in std])
         self.register_buffer("scale", (1 / (255 * spread)).view(1, -1, 1, 1), persistent=False)
@@ -26,5 +33,14 @@ class Standardize(nn.Module):
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Turn uint8 pixels into floats of mean 0 and standard deviation 1."""
-        floats = pixels_BCHW.to(torch.float32, memory_format=torch.channels_last)
+        top = (pixels_BCHW.shape[2] - self.height) // 2
+        left = (pixels_BCHW.shape[3] - self.width) // 2
+        middle = pixels_BCHW[:, :, top : top + self.height, left : left + self.width]
+        floats = middle.to(torch.float32, memory_format=torch.channels_last)
         return floats * self.scale - self.shift
+
+
+def behind(network: nn.Module) -> nn.Module:
+    """Return the network that reads the standardized floats: what published weights are for."""
+    pairs = [m for m in network.modules() if isinstance(m, nn.Sequential)]
+    return next(pair[1] for pair in pairs if isinstance(pair[0], Standardize))

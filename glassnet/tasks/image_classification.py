@@ -7,7 +7,7 @@ in .zip, .tar, .tar.gz; idx files, .npz arrays, CIFAR's binary batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -26,16 +26,17 @@ from glassnet import (
     readings,
     tilt,
     views,
+    weights,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import augment, images, sources
-from glassnet.data.images import ImageFacts
+from glassnet.data.images import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
 from glassnet.knobs import Knobs
 from glassnet.learners import between
 from glassnet.losses import Loss
 from glassnet.network import build_network
-from glassnet.networks._standardize import Standardize
+from glassnet.networks._standardize import Standardize, behind
 from glassnet.optimizers import Muon
 from glassnet.recipe import Fit, LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
@@ -74,6 +75,21 @@ class ImageClassification(Recipe):
         description="Shorter side, in pixels, that all images are given. Unset: their own size "
         "if it is one and small, else the median, 128 at most. Time grows with its square.",
     )
+    resize: int | None = Field(
+        None,
+        ge=1,
+        le=2048,
+        description="Shorter side, in pixels, in which images are stored, if larger than `size`: "
+        "training crops `size` out of them at random, answers are given for the middle. 8/7 of "
+        "`size` (256 for 224) is usual for photographs. Unset: no larger than `size`.",
+    )
+    preprocessing: Preprocessing = Preprocessing()
+    weights: str | None = Field(
+        None,
+        description="First weights: a run folder, a .safetensors or .pth file, or a name on the "
+        "Hugging Face Hub. They bring network, size and preprocessing; the last layer begins anew "
+        "if the classes differ. Unset: random ones.",
+    )
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
     loss: Literal["cross_entropy", "focal"] = Field(
@@ -101,15 +117,33 @@ def fits(look: Look) -> str | None:
 
 def source(recipe: ImageClassification) -> images.ImageSource:
     """Open the images."""
-    return images.open_images(sources.locate(recipe.data), size=recipe.size)
+    return images.open_images(
+        sources.locate(recipe.data),
+        size=recipe.size,
+        resize=recipe.resize,
+        preprocessing=recipe.preprocessing,
+    )
 
 
 def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
     """The chosen network, behind the layer that turns bytes into standardized floats."""
-    input_shape = (facts.channels, facts.height, facts.width)
-    chosen = build_network(recipe.network, input_shape, len(facts.classes))
-    whole = nn.Sequential(Standardize(facts.mean, facts.std), chosen)
+    chosen = build_network(recipe.network, facts.input_shape, len(facts.classes))
+    front = Standardize(facts.mean, facts.std, facts.height, facts.width)
+    whole = nn.Sequential(front, chosen)
     return tilt.levelled(whole, recipe, facts)
+
+
+def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
+    """Lay the chosen first weights into the network."""
+    if recipe.weights is None:
+        return ()
+    found = weights.read(recipe.weights)
+    return [weights.put(behind(network), found, data.facts.classes).sentence]
+
+
+def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """First weights bring the network that they are for, and how its inputs were prepared."""
+    return weights.about(values["weights"]) if values.get("weights") else {}
 
 
 def learner(
@@ -167,6 +201,8 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
         epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
     ),
+    start=start,
+    implied=implied,
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
