@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from glassnet import cost, network
 from glassnet.cost import Layer
@@ -76,7 +77,10 @@ def draw(
 
 def _drawn(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) -> Blueprint:
     own = knobs.name.endswith(".py")  # a user's own network may look at its numbers
-    with nullcontext() if own else torch.device("meta"):
+    with ExitStack() as stack:
+        if not own:
+            stack.enter_context(torch.device("meta"))
+            stack.enter_context(Undrawn())  # type: ignore[no-untyped-call]
         built = network.build_network(knobs, input_shape, num_outputs)
         layers = cost.layers(built, torch.zeros(1, *input_shape))
     told = [layer for layer in layers if layer.kind != "Identity"]
@@ -88,6 +92,22 @@ def _drawn(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) 
         parameters=sum(p.numel() for p in built.parameters()),
         flops=sum(layer.flops for layer in layers),
     )
+
+
+class Undrawn(TorchDispatchMode):
+    """Draws no first weights: on the device "meta" that would only import the compiler, for 1 s."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch's hook: keep __torch_dispatch__ as it is, without the compiler
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run one operation, if it is not a draw."""
+        if func in (torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

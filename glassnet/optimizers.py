@@ -138,6 +138,10 @@ class Muon(Knobs):
     columns) (Liu et al., 2025, arXiv 2502.16982, section 2.2; torch's default is
     √max(1, rows/columns)), so that one ``fit.lr`` serves Muon and AdamW. And the kernel of a
     convolution takes part as a matrix of (out, in · height · width), as in Jordan's own code.
+
+    A matrix with more than 2048 rows and columns is left to AdamW. For the 4096 × 4096 of AlexNet's
+    second dense layer one update is 2 · 10¹² operations, 160 times those of the layer itself
+    with a batch of 128, from which its gradient has 128 directions at most.
     """
 
     name: Literal["muon"] = "muon"
@@ -351,7 +355,8 @@ def _groups(rule: Rule, weight_decay: float, weights: Mapping[str, nn.Parameter]
 def _hidden_matrices(network: nn.Module) -> set[int]:
     """Identities of the weights that Muon takes: matrices and kernels between first and last layer.
 
-    Jordan's post leaves "the input and output layers", embeddings and all vectors to AdamW.
+    Jordan's post leaves "the input and output layers", embeddings and all vectors to AdamW; we
+    leave it what is too large as well.
     """
     from torch import nn
 
@@ -359,7 +364,12 @@ def _hidden_matrices(network: nn.Module) -> set[int]:
     layers = [layer for layer in network.modules() if isinstance(layer, kinds)]
     embeddings = [layer for layer in layers if isinstance(layer, nn.Embedding)]
     spared = {id(w) for layer in layers[:1] + layers[-1:] + embeddings for w in _own(layer)}
-    return {id(w) for layer in layers for w in _own(layer) if w.ndim >= 2} - spared
+    matrices = [w for layer in layers for w in _own(layer) if w.ndim >= 2]
+    return {id(w) for w in matrices if min(w.shape[0], w[0].numel()) <= LARGEST_SIDE} - spared
+
+
+LARGEST_SIDE = 2048
+"""Rows or columns that a matrix has at most, whichever are fewer, for Muon to take it."""
 
 
 def _own(layer: nn.Module) -> list[nn.Parameter]:

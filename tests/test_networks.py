@@ -22,6 +22,12 @@ FOLDER = Path(glassnet.networks.__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 IMAGE_SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 31, 45), (3, 224, 224)]
 NUM_OUTPUTS = 7
+SLIM: dict[str, dict[str, Any]] = {
+    "alexnet": {"dense": 32},
+    "vgg": {"depth": 11, "channels": (8, 16, 32, 32, 32), "dense": 32},
+    "resnet": {"width": 16},
+}
+"""Knobs that spare memory, for the networks whose dense layers are large."""
 
 
 def network_class(name: str) -> Any:
@@ -29,9 +35,21 @@ def network_class(name: str) -> Any:
     return importlib.import_module(f"glassnet.networks.{name}").NETWORK
 
 
+def least_side(name: str) -> int:
+    """Return how many pixels a side an image needs."""
+    module = importlib.import_module(f"glassnet.networks.{name}")
+    return int(vars(module).get("LEAST_SIDE", 1))
+
+
+def enlarged(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of an image that is large enough for the network."""
+    return shape[0], *(max(side, least_side(name)) for side in shape[1:])
+
+
 def build(name: str, input_shape: tuple[int, ...], seed: int = 0, **knobs: Any) -> nn.Module:
-    """Return a network whose first weights follow from the seed."""
+    """Return a network whose first weights follow from the seed, slim if it would be large."""
     torch.manual_seed(seed)
+    knobs = {**SLIM.get(name, {}), **knobs}
     network = network_class(name)(input_shape, NUM_OUTPUTS, **knobs)
     assert isinstance(network, nn.Module)
     return network
@@ -55,6 +73,7 @@ def knobs_of(name: str) -> dict[str, inspect.Parameter]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", IMAGE_SHAPES, ids=str)
 def test_every_parameter_receives_a_gradient(name: str, shape: tuple[int, ...]) -> None:
+    shape = enlarged(name, shape)
     network = build(name, shape)
     logits = network(torch.randn(3, *shape))
     assert logits.shape[0] == 3  # a network of several members has one axis more
@@ -68,38 +87,43 @@ def test_every_parameter_receives_a_gradient(name: str, shape: tuple[int, ...]) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_loss_is_near_that_of_a_blind_guess(name: str) -> None:
-    network = build(name, (3, 32, 32))
-    logits = network(torch.randn(64, 3, 32, 32))
+    shape = enlarged(name, (3, 32, 32))
+    network = build(name, shape)
+    logits = network(torch.randn(64, *shape))
     loss = losses.cross_entropy()(logits, torch.arange(64) % NUM_OUTPUTS).mean()
     assert 0.8 < loss.item() / torch.tensor(float(NUM_OUTPUTS)).log() < 1.5
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_network(name: str) -> None:
-    inputs = torch.randn(2, 1, 28, 28)
-    first, second = build(name, (1, 28, 28), seed=5), build(name, (1, 28, 28), seed=5)
+    shape = enlarged(name, (1, 28, 28))
+    inputs = torch.randn(2, *shape)
+    first, second = build(name, shape, seed=5), build(name, shape, seed=5)
     assert torch.equal(first.eval()(inputs), second.eval()(inputs))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_judged_alone_not_by_its_neighbours(name: str) -> None:
-    network = build(name, (1, 28, 28)).eval()
-    inputs = torch.randn(5, 1, 28, 28)
+    shape = enlarged(name, (1, 28, 28))
+    network = build(name, shape).eval()
+    inputs = torch.randn(5, *shape)
     torch.testing.assert_close(network(inputs)[2:3], network(inputs[2:3]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_weights_survive_a_state_dict(name: str) -> None:
-    old, new = build(name, (1, 8, 8), seed=1), build(name, (1, 8, 8), seed=2)
+    shape = enlarged(name, (1, 8, 8))
+    old, new = build(name, shape, seed=1), build(name, shape, seed=2)
     new.load_state_dict(old.state_dict())
-    inputs = torch.randn(2, 1, 8, 8)
+    inputs = torch.randn(2, *shape)
     assert torch.equal(old.eval()(inputs), new.eval()(inputs))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_memory_layout_does_not_change_the_answer(name: str) -> None:
-    network = build(name, (3, 32, 32)).eval()
-    inputs = torch.randn(2, 3, 32, 32)
+    shape = enlarged(name, (3, 32, 32))
+    network = build(name, shape).eval()
+    inputs = torch.randn(2, *shape)
     expected = network(inputs)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = network(inputs.contiguous(memory_format=torch.channels_last))
@@ -139,13 +163,23 @@ def test_a_network_imports_torch_and_little_else(name: str) -> None:
             assert module.split(".")[0] in allowed or module.startswith("glassnet.networks")
 
 
-@pytest.mark.parametrize("name", ["lenet", "convnet"])
+IMAGE_NETWORKS = [name for name in NAMES if least_side(name) > 1]
+
+
+@pytest.mark.parametrize("name", IMAGE_NETWORKS)
 def test_an_image_that_is_too_small_is_refused_with_the_least_size(name: str) -> None:
-    with pytest.raises(ValueError, match=r"at least 8×8 pixels, found 4×4"):
-        build(name, (1, 4, 4))
+    least = least_side(name)
+    build(name, (1, least, least))
+    with pytest.raises(ValueError, match=rf"{name}: .*at least {least}×{least} pixels, found 9×4"):
+        build(name, (1, 9, 4))
 
 
-@pytest.mark.parametrize("name", ["lenet", "convnet"])
+def test_who_has_small_images_is_told_what_to_use() -> None:
+    with pytest.raises(ValueError, match=r"63×63 pixels, found 28×28; use convnet, or --size 64$"):
+        build("alexnet", (1, 28, 28))
+
+
+@pytest.mark.parametrize("name", IMAGE_NETWORKS)
 def test_what_is_not_an_image_is_refused_with_the_expected_axes(name: str) -> None:
     with pytest.raises(ValueError, match=r"\(channels, height, width\), found \(20,\)"):
         build(name, (20,))

@@ -30,6 +30,11 @@ def undrawn_linear(dim_in: int, dim_out: int) -> nn.Linear:
     """Return a dense layer whose numbers are whatever memory held; `initialize` must set them.
 
     torch draws first weights as it builds a layer. The 102 million of VGG's first dense layer
-    would be drawn twice: once by torch, once by its file's table.
+    would be drawn twice: once by torch, once by its file's table. (torch's own `skip_init` is no
+    help: it imports the compiler, which takes longer.)
     """
-    return nn.Linear(dim_in, dim_out, device="meta").to_empty(device=torch.get_default_device())
+    layer = nn.Linear(1, 1)
+    layer.in_features, layer.out_features = dim_in, dim_out
+    layer.weight = nn.Parameter(torch.empty(dim_out, dim_in))
+    layer.bias = nn.Parameter(torch.empty(dim_out))
+    return layer
