@@ -274,6 +274,50 @@ def test_a_network_is_shown_with_its_knobs_and_layers(cli: Cli) -> None:
     assert "parameters" in out
 
 
+def test_a_network_is_shown_for_any_input_and_any_knobs(cli: Cli) -> None:
+    found = answer(cli, "networks", "resnet50", "--input", "3x64x64", "--classes", "10")
+    assert found["network"]["depth"] == 50
+    assert (found["input_shape"], found["num_outputs"]) == ([3, 64, 64], 10)
+    assert found["layers"][0] == {
+        "name": "conv1", "kind": "Conv2d", "output_shape": [64, 32, 32], "parameters": 9408,
+        "flops": 2 * 9408 * 32 * 32,
+    }  # fmt: skip
+    assert found["parameters"] == sum(la["parameters"] for la in found["layers"]) == 23_528_522
+    assert found["flops"] == sum(la["flops"] for la in found["layers"])
+    assert "23,528,522 parameters (94.1 MB)" in found["text"]
+    narrow = answer(cli, "networks", "resnet", "--network.depth", "50", "--network.width=8")
+    assert narrow["parameters"] < found["parameters"] / 10
+
+
+OWN_NETWORK = '''"""Own: one layer, which looks at its numbers."""
+from torch import nn
+
+class Own(nn.Module):
+    def __init__(self, input_shape, num_outputs):
+        super().__init__()
+        self.layer = nn.Linear(input_shape[0], num_outputs)
+
+    def forward(self, inputs):
+        assert bool((inputs == inputs).all())
+        return self.layer(inputs)
+
+NETWORK = Own
+'''
+
+
+def test_a_network_of_ones_own_is_shown_as_well(cli: Cli) -> None:
+    Path("own.py").write_text(OWN_NETWORK)
+    found = answer(cli, "networks", "own.py", "--input", "6", "--classes", "3")
+    assert [layer["output_shape"] for layer in found["layers"]] == [[3]]
+    assert found["parameters"] == 21
+
+
+def test_a_recipe_names_family_and_depth_of_a_network_called_as_usual(cli: Cli) -> None:
+    words = ("digits", "--dry-run", "--network", "resnet18", "--network.width", "4")
+    found = answer(cli, "train", *words)["recipe"]["network"]
+    assert (found["name"], found["depth"], found["width"]) == ("resnet", 18, 4)
+
+
 def test_a_task_is_shown_with_its_knobs(cli: Cli) -> None:
     _, out, _ = cli("tasks", "table-classification")
     assert "--label_smoothing" in out

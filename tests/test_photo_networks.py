@@ -1,4 +1,4 @@
-"""The networks for photographs: published counts and maps, agreement with independent references."""
+"""The networks for photographs: published counts and maps, agreement with other code."""
 
 import importlib
 from typing import Any
@@ -79,7 +79,9 @@ def test_the_narrow_alexnet_has_the_count_of_torchvisions_weights() -> None:
 
 
 def test_alexnet_has_the_maps_and_the_parameters_of_the_text_books_layer_by_layer() -> None:
-    found = {la.name.split(".")[-1]: (la.output_shape, la.parameters) for la in draw("alexnet").layers}
+    found = {
+        la.name.split(".")[-1]: (la.output_shape, la.parameters) for la in draw("alexnet").layers
+    }
     expected = {
         "conv1": ((96, 55, 55), 34_944),
         "pool1": ((96, 27, 27), 0),
@@ -115,7 +117,10 @@ def test_alexnet_has_the_maps_and_the_parameters_of_the_text_books_layer_by_laye
 def test_the_last_map_of_an_image_of_another_size(
     name: str, side: int, last: str, shape: tuple[int, ...]
 ) -> None:
-    shapes = {la.name.removeprefix("features."): la.output_shape for la in draw(name, (3, side, side), 10).layers}
+    shapes = {
+        la.name.removeprefix("features."): la.output_shape
+        for la in draw(name, (3, side, side), 10).layers
+    }
     assert shapes[last] == shape
 
 
@@ -124,7 +129,9 @@ def test_a_blueprint_is_that_of_the_network_that_is_built() -> None:
 
     built = network.build_network(NetworkKnobs(name="hgnetv2-b0"), (3, 64, 64), 10)
     layers = cost.layers(built, torch.zeros(1, 3, 64, 64))
-    assert draw("hgnetv2-b0", (3, 64, 64), 10).layers == [la for la in layers if la.kind != "Identity"]
+    assert draw("hgnetv2-b0", (3, 64, 64), 10).layers == [
+        la for la in layers if la.kind != "Identity"
+    ]
 
 
 def test_the_flops_are_twice_the_published_multiplications() -> None:
@@ -163,8 +170,7 @@ def alexnet_reference(weights: dict[str, Tensor], x: Tensor, norm: bool = False)
 
 def vgg_reference(weights: dict[str, Tensor], x: Tensor, plan: str) -> Tensor:
     """VGG from a state dict with torchvision's names; M is pooling, C a convolution, N a norm."""
-    place = 0
-    for letter in plan:
+    for place, letter in enumerate(plan):
         w = {key: weights.get(f"features.{place}.{key}") for key in
              ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
         if letter == "M":
@@ -176,19 +182,18 @@ def vgg_reference(weights: dict[str, Tensor], x: Tensor, plan: str) -> Tensor:
             x = F.batch_norm(x, w["running_mean"], w["running_var"], w["weight"], w["bias"])
         else:
             x = x.relu()
-        place += 1
     x = F.adaptive_avg_pool2d(x, 7).flatten(1)
     for number in (0, 3, 6):
-        x = F.linear(x, weights[f"classifier.{number}.weight"], weights[f"classifier.{number}.bias"])
+        x = F.linear(
+            x, weights[f"classifier.{number}.weight"], weights[f"classifier.{number}.bias"]
+        )
         x = x if number == 6 else x.relu()
     return x
 
 
 def renamed(built: nn.Module, features: list[int], classifier: list[int]) -> dict[str, Tensor]:
     """The weights of ours under torchvision's names: the layers come in the same order."""
-    layers = [
-        (name, m) for name, m in built.named_modules() if list(m.parameters(recurse=False))
-    ]
+    layers = [(name, m) for name, m in built.named_modules() if list(m.parameters(recurse=False))]
     names = [f"features.{n}" for n in features] + [f"classifier.{n}" for n in classifier]
     return {
         f"{new}.{key}": tensor
@@ -301,7 +306,9 @@ def test_signals_of_a_plain_vgg_neither_vanish_nor_explode(depth: int) -> None:
 def test_with_zero_init_every_block_passes_its_input_on() -> None:
     for depth in (18, 50):
         knobs = {"width": 8, "zero_init": True}
-        built: Any = network.build_network(NetworkKnobs(name=f"resnet{depth}", **knobs), (3, 64, 64), 5)
+        built: Any = network.build_network(
+            NetworkKnobs(name=f"resnet{depth}", **knobs), (3, 64, 64), 5
+        )
         c_in = 8 if depth == 18 else 32
         x = image(2, c_in, 8, 8).relu()
         assert torch.equal(built.layer1[1](x), x)
@@ -316,12 +323,12 @@ def test_large_layers_are_drawn_once() -> None:
 
 
 def test_muon_leaves_the_largest_matrices_to_adamw() -> None:
-    layers = nn.Sequential(*(nn.Linear(2049, 2049, bias=False) for _ in range(3)), nn.Linear(2049, 9),
-                           nn.Linear(9, 2))  # fmt: skip
+    sizes = [(2049, 2049), (2049, 2049), (2049, 9), (9, 2)]
+    layers = nn.Sequential(*(nn.Linear(*size, bias=False) for size in sizes))
     state = optimizers.build(optimizers.Muon(), layers, 0.1)
     slots = {name: group.rule.slots for group in state._groups for name in group.weights}
     assert slots["1.weight"] == slots["0.weight"], "as the first layer: by AdamW"
-    assert slots["3.weight"] == ("momentum_buffer",), "nine rows are not too large"
+    assert slots["2.weight"] == ("momentum_buffer",), "nine rows are not too large"
 
 
 # --- Names ----------------------------------------------------------------------------------------

@@ -24,8 +24,15 @@ from glassnet.trained import Trained
 pytestmark = pytest.mark.usefixtures("in_tmp")
 Cli = Callable[..., tuple[int, str, str]]
 SHORT: dict[str, Any] = {"epochs": 2, "threads": 1, "show": False}
-IMAGES = {"convnet", "lenet"}
-SMALLER: dict[str, Any] = {"convnet": {"channels": [4, 8]}}
+IMAGES = {"convnet": 8, "lenet": 8, "alexnet": 63, "vgg": 32, "resnet": 16, "hgnetv2": 32}
+"""Networks that take images alone, and the pixels a side that they are shown here."""
+SMALLER: dict[str, Any] = {
+    "convnet": {"channels": [4, 8]},
+    "alexnet": {"channels": [4, 5, 6, 5, 4], "dense": 6},
+    "vgg": {"depth": 11, "channels": [4, 4, 5, 6, 6], "dense": 6, "norm": "batch"},
+    "resnet": {"width": 4},
+    "hgnetv2": {"features": 8},
+}
 
 
 def trained(reference: str | Path, **knobs: Any) -> glassnet.api.TrainedRun:
@@ -177,7 +184,10 @@ def test_cells_are_read_back_from_what_encoding_made_of_them() -> None:
 @pytest.mark.parametrize("name", listing.names("networks"))
 def test_every_layer_and_weight_of_every_network_is_there_and_agrees(name: str) -> None:
     knobs = {"name": name, **SMALLER.get(name, {})}
-    run = trained(images() if name in IMAGES else "iris", network=knobs, epochs=1)
+    if name in IMAGES:
+        run = trained(images(), network=knobs, epochs=1, size=IMAGES[name])
+    else:
+        run = trained("iris", network=knobs, epochs=1)
     found = run.trace(2)
     network = run.network
     leaves = {n for n, m in network.named_modules() if not list(m.children())}

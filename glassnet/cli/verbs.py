@@ -262,6 +262,8 @@ def networks(options: Options) -> int:
     from glassnet.cli.text import knob_help, layer_table
     from glassnet.recipe import NetworkKnobs
 
+    if options.classes is not None and options.classes < 1:
+        raise UserError(f"--classes {options.classes}: expected 1 or more.")
     shape = blueprint.parse_shape(options.input) if options.input else None
     knobs = NetworkKnobs(name=options.name, **_network_knobs(options.knobs))
     drawn = blueprint.draw(knobs, shape, options.classes)

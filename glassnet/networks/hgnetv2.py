@@ -230,10 +230,10 @@ def stage(form: Form, number: int, c_in: int) -> nn.Sequential:
     light = number >= 2
     inner, outer = form.inner[number], form.outer[number]
     halve = Convolution(c_in, c_in, 3, stride=2, groups=c_in, acts=False, affine=form.affine)
-    blocks = []
+    blocks: list[Block] = []
     for _ in range(form.third if number == 2 else 1):
         sources = [c_in] + [inner] * (form.layers - 1)
-        layers = [
+        layers: list[nn.Module] = [
             light_layer(source, inner, form.affine)
             if light
             else Convolution(source, inner, 3, affine=form.affine)
