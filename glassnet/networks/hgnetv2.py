@@ -18,8 +18,8 @@ b0 to b3 scale and shift the result of each activation by two trained numbers. M
 | b0   |  5,996,550 |    0.32 billion | 77.4 %                             |   73/s  |    27/s  |
 | b1   |  6,343,158 |    0.49 billion | 78.9 %                             |   60/s  |    18/s  |
 | b2   | 11,221,356 |    1.14 billion | 81.6 %                             |   31/s  |    10/s  |
-| b3   | 16,292,216 |    1.77 billion | 82.9 %                             |         |          |
-| b4   | 19,796,680 |    2.73 billion | 83.7 %                             |         |          |
+| b3   | 16,292,216 |    1.77 billion | 82.9 %                             |   19/s  |     7/s  |
+| b4   | 19,796,680 |    2.73 billion | 83.7 %                             |   16/s  |     5/s  |
 
 (Images per second of one core of an AMD EPYC with AVX-512, float32, batches of 16, torch 2.13;
 `resnet` with depth 18 does 25 and 8 and has 69.8 to 73.3 %. docs/log.md has the comparison.)

@@ -40,7 +40,7 @@ Public weights: torchvision's and timm's `resnet18` … `resnet152`, and many ot
 names; parameters are called as there (conv1, bn1, layer1.0.conv1, …, downsample.0, fc).
 
 When to use it: as a yardstick, and to start from published weights, of which no family has more.
-`convnext` is more accurate for the same time.
+`hgnetv2` is more accurate for the same time.
 """
 
 # Letters in tensor names: B examples, C channels, H height, W width.
