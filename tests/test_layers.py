@@ -26,7 +26,7 @@ ROOMS = {
     "stock": {
         "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
         "cost", "decisions", "tilt", "curves", "readings",
-        "findings", "separable", "plane", "blueprint", "weights",
+        "findings", "separable", "plane", "blueprint", "weights", "augmented",
     },
     "data": {"data"},
     "tasks": {"tasks"},
