@@ -31,7 +31,7 @@ SMALLER: dict[str, Any] = {
     "alexnet": {"channels": [4, 5, 6, 5, 4], "dense": 6},
     "vgg": {"depth": 11, "channels": [4, 4, 5, 6, 6], "dense": 6, "norm": "batch"},
     "resnet": {"width": 4},
-    "hgnetv2": {"features": 8},
+    "hgnetv2": {"width": 0.1, "features": 8},
 }
 
 
