@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import errno
 import gzip
+import hashlib
 import io
 import lzma
 import mmap
@@ -20,7 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -50,6 +51,10 @@ class Files(Protocol):
 
     def read(self, name: str, /) -> bytes:
         """Return the content of one file; safe to call from several threads."""
+        ...
+
+    def stamp(self) -> str:
+        """Changes when a file is written, without reading any."""
         ...
 
 
@@ -149,11 +154,20 @@ class Folder:
         """Return the content of one file."""
         return (self.path / name).read_bytes()
 
+    def stamp(self) -> str:
+        """When each file was written last."""
+        written = ((self.path / name).stat().st_mtime_ns for name in self.sizes)
+        return hashlib.sha256(",".join(map(str, written)).encode()).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _folder_to_read, (self.path,)
+
 
 class Zip:
     """A .zip archive, read in memory."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.problems: list[Problem] = []
         self._zip = zipfile.ZipFile(path)
         members = [m for m in self._zip.infolist() if not m.is_dir()]
@@ -171,11 +185,19 @@ class Zip:
         except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise OSError(f"damaged in the archive: {error}") from error
 
+    def stamp(self) -> str:
+        """When the archive was written last."""
+        return _stamp(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Zip, (self.path,)
+
 
 class Tar:
     """A .tar archive, packed or not."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.problems: list[Problem] = []
         self._offsets: dict[str, int] = {}
         sizes: dict[str, int] = {}
@@ -195,6 +217,25 @@ class Tar:
         """Return the content of one member."""
         start = self._offsets[name]
         return self._bytes[start : start + self.sizes[name]]
+
+    def stamp(self) -> str:
+        """When the archive was written last."""
+        return _stamp(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tar, (self.path,)
+
+
+def _folder_to_read(path: Path) -> Folder:
+    """A folder of which names are known: it is not listed again."""
+    folder = Folder.__new__(Folder)
+    folder.path, folder.problems, folder.sizes = path, [], {}
+    return folder
+
+
+def _stamp(path: Path) -> str:
+    about = path.stat()
+    return f"{about.st_size} {about.st_mtime_ns}"
 
 
 def _walk(

@@ -128,6 +128,8 @@ class Layout:
     form: str
     """How the set is published, for people."""
     problems: list[Problem] = field(default_factory=list)
+    stamp: Callable[[], str] = lambda: ""
+    """What else changes with the content, where the digest does not look at all of it."""
 
 
 def find(path: Path) -> Layout:
@@ -284,6 +286,7 @@ def _classed(path: Path, files: Files, root: str, split: Split, problems: list[P
         digest=lambda: _digest_files(files, rows, root),
         form="images in class folders",
         problems=problems,
+        stamp=lambda: "" if _is_hashed_whole(files, rows) else files.stamp(),
     )
 
 
@@ -341,13 +344,16 @@ def _suffix(name: str) -> str:
 
 def _digest_files(files: Files, names: Sequence[str], root: str) -> str:
     sizes = [files.sizes[name] for name in names]
-    whole = sum(sizes) <= HASHED_WHOLE
-    step = 1 if whole else max(1, len(names) // HASHED_SAMPLE)
+    step = 1 if _is_hashed_whole(files, names) else max(1, len(names) // HASHED_SAMPLE)
     hashes = in_threads(lambda name: _sha256_or_unreadable(files, name), names[::step])
     digest = hashlib.sha256("".join(hashes).encode())
     for name, size in zip(names, sizes, strict=True):
         digest.update(_as_bytes(f"{name[len(root) :]}\0{size}\n"))
     return digest.hexdigest()
+
+
+def _is_hashed_whole(files: Files, names: Sequence[str]) -> bool:
+    return sum(files.sizes[name] for name in names) <= HASHED_WHOLE
 
 
 def _as_bytes(name: str) -> bytes:

@@ -143,7 +143,8 @@ class Packed:
         """How often each channel has each of the 256 levels in these rows; int64 (C, 256)."""
         key = key_of(rows)
         if key not in self.index.levels:
-            counted = count_levels(map(self.take, rows.split(4096))).tolist()
+            pieces = map(self.take, rows.split(4096))
+            counted = count_levels(pieces, self.shape[0]).tolist()
             with self._lock:
                 self._open(len(self.index.here))
                 self.index.levels[key] = counted
@@ -179,7 +180,7 @@ class Packed:
             for row, found, frames in self.decode(missing):
                 if not isinstance(found, Problem):
                     data = found.contiguous().numpy().reshape(-1)
-                    self.index.crc[row] = zlib.crc32(data)
+                    self.index.crc[row] = zlib.crc32(data.data)
                     _write_at(file.fileno(), data, row * self.row_bytes)
                 self.index.note(row, found, frames)
                 if time.monotonic() - saved > SAVED_EVERY:
@@ -200,7 +201,7 @@ class Packed:
         bad = [
             (int(row), int(position))
             for row, position, expected in zip(rows, positions, crc, strict=True)
-            if zlib.crc32(array[position]) != expected
+            if zlib.crc32(array[position].data) != expected
         ]
         if bad:
             self._mend(bad, found)
@@ -213,7 +214,7 @@ class Packed:
             if isinstance(image, Problem):
                 raise changed(image)
             found[positions[row]] = image
-            self.index.crc[row] = zlib.crc32(image.contiguous().numpy().reshape(-1))
+            self.index.crc[row] = zlib.crc32(image.contiguous().numpy().data)
             with (self.path / "pixels").open("r+b") as file:
                 _write_at(file.fileno(), image.contiguous().numpy(), row * self.row_bytes)
         what = f"{len(bad)} images differ from their checksums, such as {self.name(bad[0][0])}"
@@ -261,14 +262,12 @@ def key_of(rows: Tensor) -> str:
     return hashlib.sha256(rows.sort().values.numpy().tobytes()).hexdigest()[:16]
 
 
-def count_levels(pieces: Iterable[Tensor]) -> Tensor:
+def count_levels(pieces: Iterable[Tensor], num_channels: int) -> Tensor:
     """How often each channel of uint8 (B, C, H, W) has each level; int64 (C, 256)."""
-    total: Tensor | None = None
+    total = torch.zeros((num_channels, 256), dtype=torch.int64)
     for piece in pieces:
-        channels = piece.transpose(0, 1).flatten(1)
-        counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
-        total = counts if total is None else total + counts
-    assert total is not None
+        for channel, values in enumerate(piece.unbind(1)):
+            total[channel] += torch.bincount(values.flatten(), minlength=256)
     return total
 
 

@@ -1,4 +1,4 @@
-"""The folder of what was decoded or unpacked once: where it lies, how large it may grow, who uses it.
+"""The folder of what was decoded once: where it lies, how large it may grow, who uses it.
 
 An entry is a folder of files below ``~/.cache/glassnet/packed`` (or ``XDG_CACHE_HOME``). All of it
 can be made again, so it may be deleted at any time. When it grows beyond its limit, entries go
@@ -94,7 +94,7 @@ def make_room(needed: int, beside: Path | None = None) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all entries that nobody uses; bytes freed, and entries left because they are in use."""
+    """Remove all entries that nobody uses; bytes freed, and entries that are in use."""
     freed = kept = 0
     for entry in entries():
         if remove(entry.path):
@@ -134,7 +134,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
         try:
-            yield file  # type: ignore[misc]
+            yield file
             file.flush()
             os.fsync(file.fileno())
         except BaseException:

@@ -21,11 +21,11 @@ import subprocess
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,11 +52,11 @@ class Streamed:
         shape: Shape,
         name: Callable[[int], str],
         decode: Decode,
-        read: Callable[[str], Tensor],
+        read: Callable[[str], Tensor | Problem],
     ) -> None:
         self.shape, self.name, self.decode = shape, name, decode
         self.row_bytes = shape[0] * shape[1] * shape[2]
-        self.index = Index(num_rows)
+        self.index, self.damage = Index(num_rows), ""
         self.crew = Crew(read, shape)
         self._path: Path | None = None
         with contextlib.suppress(OSError):  # without a place on the disk it is learned anew
@@ -68,12 +68,19 @@ class Streamed:
 
     def fill(self, rows: Sequence[int]) -> None:
         """Decode once what was never decoded, to know whether that is possible."""
-        missing, counted = self.index.missing(rows), []
-        for row, found, frames in self.decode(missing):
-            self.index.note(row, found, frames)
-            if not isinstance(found, Problem):
-                counted.append(count_levels([found[None]]) if False else found)
+        missing = self.index.missing(rows)
+        good: list[int] = []
+
+        def images() -> Iterator[Tensor]:
+            for row, found, frames in self.decode(missing):
+                self.index.note(row, found, frames)
+                if not isinstance(found, Problem):
+                    good.append(row)
+                    yield found[None]
+
         if missing:
+            counted = count_levels(images(), self.shape[0])
+            self.index.levels[key_of(torch.tensor(good))] = counted.tolist()
             self._save()
 
     def take(self, rows: Tensor) -> Tensor:
@@ -85,10 +92,175 @@ class Streamed:
         key = key_of(rows)
         if key not in self.index.levels:
             pieces = self.crew.decode(map(self._names, rows.split(1024)))
-            self.index.levels[key] = count_levels(pieces).tolist()
+            self.index.levels[key] = count_levels(pieces, self.shape[0]).tolist()
             self._save()
         return torch.tensor(self.index.levels[key])
+
+    def ahead(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The rows of each batch; the next batches are decoded meanwhile."""
+        return self.crew.decode(map(self._names, batches))
 
     def examples(self, rows: Tensor, targets: Tensor) -> StreamedExamples:
         """Examples that are decoded ahead."""
         return StreamedExamples(rows, targets, self)
+
+    def _names(self, rows: Tensor) -> list[str]:
+        return [self.name(row) for row in rows.tolist()]
+
+    def _save(self) -> None:
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self.index.save(self._path)
+
+
+@dataclass(frozen=True)
+class StreamedExamples:
+    """Images that are decoded as they are needed, with labels in memory."""
+
+    rows: Tensor
+    """int64 (N,)"""
+    targets: Tensor
+    images: Streamed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, index: Tensor, /) -> Batch:
+        """Return the examples at the positions ``index``."""
+        inputs = self.images.take(self.rows[index].cpu())
+        return Batch(inputs.to(self.rows.device), self.targets[index])
+
+    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
+        """Yield the batch at each index; the next ones are decoded meanwhile."""
+        if len(self) * self.images.row_bytes <= SMALL:
+            return in_slices(self, 0, indices, first)
+        return self._ahead(indices[first:])
+
+    def to(self, device: Any, /) -> StreamedExamples:
+        """Put the labels on a device; images follow batch by batch."""
+        return StreamedExamples(self.rows.to(device), self.targets.to(device), self.images)
+
+    def _ahead(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
+        rows = [self.rows[index].cpu() for index in indices]
+        for index, inputs in zip(indices, self.images.ahead(rows), strict=True):
+            yield Batch(inputs.to(self.rows.device), self.targets[index])
+
+
+class Crew:
+    """Worker processes, started when they are first needed."""
+
+    def __init__(self, read: Callable[[str], Tensor | Problem], shape: Shape) -> None:
+        self.read, self.shape = read, shape
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def decode(self, wanted: Iterable[Sequence[str]]) -> Iterator[Tensor]:
+        """For each list of names the images, uint8 (B, C, H, W); some lists ahead."""
+        waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
+        try:
+            for names in wanted:
+                whole = torch.empty((len(names), *self.shape), dtype=torch.uint8)
+                waiting.append((whole, self._begin(names, whole)))
+                if len(waiting) > AHEAD:
+                    yield _finished(*waiting.popleft())
+            while waiting:
+                yield _finished(*waiting.popleft())
+        finally:  # the caller has enough, or a file was changed
+            for _, futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+    def _begin(self, names: Sequence[str], whole: Tensor) -> list[Future[None]]:
+        """Let the workers fill ``whole``; a thread waits for each of them."""
+        if self._threads is None:
+            number = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+            workers = [_Worker(self.read) for _ in range(number or 1)]
+            for worker in workers:
+                self._idle.put(worker)
+            weakref.finalize(self, _end, workers)
+            self._threads = ThreadPoolExecutor(len(workers))
+        starts = range(0, len(names), PIECE)
+        return [
+            self._threads.submit(self._ask, names[start : start + PIECE], whole[start:])
+            for start in starts
+        ]
+
+    def _ask(self, names: Sequence[str], place: Tensor) -> None:
+        worker = self._idle.get()
+        try:
+            worker.decode(names, place[: len(names)])
+        finally:
+            self._idle.put(worker)
+
+
+class _Worker:
+    """A process that decodes what it is told to."""
+
+    def __init__(self, read: Callable[[str], Tensor | Problem]) -> None:
+        code = "from glassnet.data.stream import work; work()"
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C is for the training, which then ends its workers
+        )  # fmt: skip
+        self._say(read)
+
+    def decode(self, names: Sequence[str], place: Tensor) -> None:
+        """Fill ``place`` (B, C, H, W) with the images of these names."""
+        try:
+            self._say(names)
+            answers = self.process.stdout
+            assert answers is not None
+            problem = pickle.load(answers)
+            left = memoryview(place.numpy().reshape(-1))  # type: ignore[arg-type]
+            while problem is None and left:
+                got = answers.readinto(left)  # type: ignore[attr-defined]
+                if not got:
+                    raise EOFError
+                left = left[got:]
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            code = self.process.wait()
+            raise UserError(
+                f"A worker process that decodes images ended by itself (exit code {code}); the "
+                "system may have run out of memory. Resume the run, or train with --cache disk."
+            ) from error
+        if problem is not None:
+            raise changed(problem)
+
+    def _say(self, words: Any) -> None:
+        asked = self.process.stdin
+        assert asked is not None
+        pickle.dump(words, asked)
+        asked.flush()
+
+
+def work() -> None:
+    """What a worker process does: read names, answer with pixels, until nobody asks any more."""
+    torch.set_num_threads(1)
+    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else prints must not get among the pixels
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        read = pickle.load(asked)
+        while True:
+            found = [read(name) for name in pickle.load(asked)]
+            problem = next((each for each in found if isinstance(each, Problem)), None)
+            pickle.dump(problem, answers)
+            if problem is None:
+                answers.write(torch.stack(found).numpy().data)
+            answers.flush()
+
+
+def _finished(whole: Tensor, futures: Sequence[Future[None]]) -> Tensor:
+    for future in futures:
+        future.result()
+    return whole
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        for pipe in (worker.process.stdin, worker.process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        worker.process.wait()
