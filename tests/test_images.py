@@ -26,7 +26,7 @@ from data_fixtures import (
 )
 from PIL import Image
 
-from glassnet.data import images, pixels
+from glassnet.data import images, keeping, pixels
 from glassnet.data.images import ImageFacts, open_images, read_raw, to_tensor
 from glassnet.errors import UserError
 
@@ -507,8 +507,8 @@ def test_no_damage_to_a_file_escapes_as_another_error(format):
 
 
 def test_more_than_the_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_memory", lambda: 1000.0)
-    source = open_images(class_folders(tmp_path))
+    monkeypatch.setattr(keeping, "memory", lambda: 1000.0)
+    source = open_images(class_folders(tmp_path), cache="memory")
     with pytest.raises(UserError, match="8 images of 12 x 10 pixels need .* smaller size than 10"):
         source.facts(everything(source))
 
