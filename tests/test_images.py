@@ -26,7 +26,7 @@ from data_fixtures import (
 )
 from PIL import Image
 
-from glassnet.data import images, keeping, pixels
+from glassnet.data import keeping, pixels
 from glassnet.data.images import ImageFacts, open_images, read_raw, to_tensor
 from glassnet.errors import UserError
 

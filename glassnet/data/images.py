@@ -314,7 +314,7 @@ class ImageSource:
             self._refuse_too_much(form)
             return Memory(len(self), form.shape, form.decode, form.gather)
         try:
-            held = Packed(form.key, len(self), form.shape, self.name, form.decode)
+            held = Packed(form.key, self.layout.names, form.shape, form.decode)
         except OSError as error:
             return self._elsewhere(form, error)
         if held.damage:
@@ -341,7 +341,7 @@ class ImageSource:
                 "--cache memory or disk, or write the images as files."
             )
         read = Reader(self.layout.store.files, form.facts)
-        return Streamed(form.key, len(self), form.shape, self.name, form.decode, read)
+        return Streamed(form.key, self.layout.names, form.shape, form.decode, read)
 
     def _report(self, held: Held, rows: Sequence[int]) -> None:
         """Tell what is known of these rows, now or since they were packed; each row once."""
@@ -450,25 +450,26 @@ class _Wanted:
         geometry: Geometry,
         whites: dict[str, float],
     ) -> None:
-        self.source, self.rows, self.geometry = source, rows, geometry
+        # Not the source itself: it would hold what it holds in a circle, and so keep it in use.
+        self.layout, self.progress = source.layout, source.progress
+        self.rows, self.geometry = rows, geometry
         self.shape = geometry.channels, geometry.height, geometry.width
         self.size = geometry.channels * geometry.height * geometry.width
         self.facts = ImageFacts(
             channels=geometry.channels, height=geometry.height, width=geometry.width,
             interpolation=geometry.interpolation, mean=[], std=[], classes=[], whites=whites,
         )  # fmt: skip
-        layout = source.layout
-        self.key = keeping.key(source.fingerprint, layout.stamp(), geometry, whites)
+        self.key = keeping.key(source.fingerprint, self.layout.stamp(), geometry, whites)
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing needs decoding or resizing."""
-        store = self.source.layout.store
+        store = self.layout.store
         return isinstance(store, ArrayStore) and _fits(store, self.rows, self.geometry)
 
     def decode(self, rows: Sequence[int]) -> Iterator[Decoded]:
         """Decode these rows in threads, in order."""
-        store = self.source.layout.store
+        store = self.layout.store
 
         def one(row: int) -> tuple[Tensor | Problem, int]:
             raw = store.raw(row)
@@ -476,16 +477,16 @@ class _Wanted:
             return to_tensor(raw, self.facts), frames
 
         def attempt(row: int) -> Decoded:
-            found = _or_problem(self.source.name(row), lambda: one(row))
+            found = _or_problem(self.layout.names[row], lambda: one(row))
             return (row, found, 1) if isinstance(found, Problem) else (row, *found)
 
-        yield from in_threads(attempt, rows, self.source.progress)
+        yield from in_threads(attempt, rows, self.progress)
         if isinstance(store, ArrayStore):
             store.forget()
 
     def gather(self, rows: Sequence[int]) -> Tensor | None:
         """All at once, where nothing needs decoding; else None."""
-        store = self.source.layout.store
+        store = self.layout.store
         if not isinstance(store, ArrayStore) or not _fits(store, rows, self.geometry):
             return None
         inputs = torch.empty((len(rows), *self.shape), dtype=torch.uint8)

@@ -50,7 +50,6 @@ Shape = tuple[int, int, int]
 Decoded = tuple[int, Tensor | Problem, int]
 """A row, its image or why there is none, and how many frames it has."""
 Decode = Callable[[Sequence[int]], Iterable[Decoded]]
-Name = Callable[[int], str]
 
 
 class Index:
@@ -92,7 +91,7 @@ class Index:
         """Read it; an index that is damaged or of another format raises ValueError."""
         index = cls(num_rows)
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
                 index.here, index.crc = held["here"], held["crc"]
                 more = json.loads(str(held["more"]))
         except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
@@ -108,8 +107,8 @@ class Index:
 class Packed:
     """One entry of the cache: the rows of a source in one form."""
 
-    def __init__(self, key: str, num_rows: int, shape: Shape, name: Name, decode: Decode) -> None:
-        self.shape, self.name, self.decode = shape, name, decode
+    def __init__(self, key: str, names: Sequence[str], shape: Shape, decode: Decode) -> None:
+        self.names, self.shape, self.decode = names, shape, decode
         self.row_bytes = int(np.prod(shape))
         self.damage = ""
         """What was wrong with the entry that was found, if anything."""
@@ -117,15 +116,15 @@ class Packed:
         weakref.finalize(self, used.close)
         self._lock = FileLock(self.path / "writing")
         with self._lock:
-            self._open(num_rows)
-        self.checked = np.zeros(num_rows, np.bool_)
+            self._open()
+        self.checked = np.zeros(len(names), np.bool_)
 
     def fill(self, rows: Sequence[int]) -> None:
         """Decode those rows that are missing; two processes do not do the same work."""
         if not self.index.missing(rows):
             return
         with self._lock:
-            self._open(len(self.index.here))  # with what another process has added meanwhile
+            self._open()  # with what another process has added meanwhile
             if missing := self.index.missing(rows):
                 shelf.make_room(len(missing) * self.row_bytes + self._taken(), self.path)
                 self._write(missing)
@@ -146,7 +145,7 @@ class Packed:
             pieces = map(self.take, rows.split(4096))
             counted = count_levels(pieces, self.shape[0]).tolist()
             with self._lock:
-                self._open(len(self.index.here))
+                self._open()
                 self.index.levels[key] = counted
                 with contextlib.suppress(OSError):  # on a full disk they are counted again
                     self.index.save(self.path / "index.npz")
@@ -156,9 +155,10 @@ class Packed:
         """Examples that are cut out of the mapped file."""
         return PackedExamples(rows, targets, self)
 
-    def _open(self, num_rows: int) -> None:
+    def _open(self) -> None:
         """Map the pixels and read the index; begin anew if one of them cannot be right."""
         pixels, index = self.path / "pixels", self.path / "index.npz"
+        num_rows = len(self.names)
         size = num_rows * self.row_bytes
         self.index = Index(num_rows)
         try:
@@ -217,7 +217,7 @@ class Packed:
             self.index.crc[row] = zlib.crc32(image.contiguous().numpy().data)
             with (self.path / "pixels").open("r+b") as file:
                 _write_at(file.fileno(), image.contiguous().numpy(), row * self.row_bytes)
-        what = f"{len(bad)} images differ from their checksums, such as {self.name(bad[0][0])}"
+        what = f"{len(bad)} images differ from their checksums, such as {self.names[bad[0][0]]}"
         where = f"cache {self.path}"
         warn([Problem(where, what, "decoded again; if it happens often, check disk and memory")])
 

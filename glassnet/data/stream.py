@@ -13,7 +13,9 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -42,29 +44,32 @@ AHEAD = 3
 """Batches that are decoded before they are asked for, beside the current one."""
 
 
+Read = Callable[[str], Tensor | Problem]
+"""Decodes the file of a name."""
+
+
 class Streamed:
     """The rows of a source in one form, decoded whenever they are asked for."""
 
     def __init__(
         self,
         key: str,
-        num_rows: int,
+        names: Sequence[str],
         shape: Shape,
-        name: Callable[[int], str],
         decode: Decode,
-        read: Callable[[str], Tensor | Problem],
+        read: Read,
     ) -> None:
-        self.shape, self.name, self.decode = shape, name, decode
+        self.names, self.shape, self.decode = names, shape, decode
         self.row_bytes = shape[0] * shape[1] * shape[2]
-        self.index, self.damage = Index(num_rows), ""
-        self.crew = Crew(read, shape)
+        self.index, self.damage = Index(len(names)), ""
+        self.read = read
         self._path: Path | None = None
         with contextlib.suppress(OSError):  # without a place on the disk it is learned anew
             folder, used = shelf.hold(f"{key}-stream")
             weakref.finalize(self, used.close)
             self._path = folder / "index.npz"
             with contextlib.suppress(ValueError):
-                self.index = Index.load(self._path, num_rows)
+                self.index = Index.load(self._path, len(names))
 
     def fill(self, rows: Sequence[int]) -> None:
         """Decode once what was never decoded, to know whether that is possible."""
@@ -85,27 +90,25 @@ class Streamed:
 
     def take(self, rows: Tensor) -> Tensor:
         """These rows, uint8 (B, C, H, W)."""
-        return next(self.crew.decode([self._names(rows)]))
+        return next(self.ahead([rows]))
 
     def levels(self, rows: Tensor) -> Tensor:
         """How often each channel has each of the 256 levels in these rows; int64 (C, 256)."""
         key = key_of(rows)
         if key not in self.index.levels:
-            pieces = self.crew.decode(map(self._names, rows.split(1024)))
+            pieces = self.ahead(rows.split(1024))
             self.index.levels[key] = count_levels(pieces, self.shape[0]).tolist()
             self._save()
         return torch.tensor(self.index.levels[key])
 
     def ahead(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """The rows of each batch; the next batches are decoded meanwhile."""
-        return self.crew.decode(map(self._names, batches))
+        names = ([self.names[row] for row in rows.tolist()] for rows in batches)
+        return crew().decode(self.read, self.shape, names)
 
     def examples(self, rows: Tensor, targets: Tensor) -> StreamedExamples:
         """Examples that are decoded ahead."""
         return StreamedExamples(rows, targets, self)
-
-    def _names(self, rows: Tensor) -> list[str]:
-        return [self.name(row) for row in rows.tolist()]
 
     def _save(self) -> None:
         if self._path is not None:
@@ -147,20 +150,20 @@ class StreamedExamples:
 
 
 class Crew:
-    """Worker processes, started when they are first needed."""
+    """Worker processes; one crew for all that a process streams."""
 
-    def __init__(self, read: Callable[[str], Tensor | Problem], shape: Shape) -> None:
-        self.read, self.shape = read, shape
+    def __init__(self) -> None:
+        self.workers: list[_Worker] = []
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._threads: ThreadPoolExecutor | None = None
+        self._start()
 
-    def decode(self, wanted: Iterable[Sequence[str]]) -> Iterator[Tensor]:
+    def decode(self, read: Read, shape: Shape, wanted: Iterable[Sequence[str]]) -> Iterator[Tensor]:
         """For each list of names the images, uint8 (B, C, H, W); some lists ahead."""
         waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
         try:
             for names in wanted:
-                whole = torch.empty((len(names), *self.shape), dtype=torch.uint8)
-                waiting.append((whole, self._begin(names, whole)))
+                whole = torch.empty((len(names), *shape), dtype=torch.uint8)
+                waiting.append((whole, self._begin(read, names, whole)))
                 if len(waiting) > AHEAD:
                     yield _finished(*waiting.popleft())
             while waiting:
@@ -170,25 +173,30 @@ class Crew:
                 for future in futures:
                     future.cancel()
 
-    def _begin(self, names: Sequence[str], whole: Tensor) -> list[Future[None]]:
+    def _begin(self, read: Read, names: Sequence[str], whole: Tensor) -> list[Future[None]]:
         """Let the workers fill ``whole``; a thread waits for each of them."""
-        if self._threads is None:
-            number = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-            workers = [_Worker(self.read) for _ in range(number or 1)]
-            for worker in workers:
-                self._idle.put(worker)
-            weakref.finalize(self, _end, workers)
-            self._threads = ThreadPoolExecutor(len(workers))
+        if any(worker.process.poll() is not None for worker in self.workers):
+            self._start()
         starts = range(0, len(names), PIECE)
         return [
-            self._threads.submit(self._ask, names[start : start + PIECE], whole[start:])
+            self._threads.submit(self._ask, read, names[start : start + PIECE], whole[start:])
             for start in starts
         ]
 
-    def _ask(self, names: Sequence[str], place: Tensor) -> None:
+    def _start(self) -> None:
+        _end(self.workers)
+        number = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+        self.workers = [_Worker() for _ in range(number or 1)]
+        atexit.register(_end, self.workers)
+        self._idle = queue.SimpleQueue()
+        for worker in self.workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(len(self.workers))
+
+    def _ask(self, read: Read, names: Sequence[str], place: Tensor) -> None:
         worker = self._idle.get()
         try:
-            worker.decode(names, place[: len(names)])
+            worker.decode(read, names, place[: len(names)])
         finally:
             self._idle.put(worker)
 
@@ -196,7 +204,8 @@ class Crew:
 class _Worker:
     """A process that decodes what it is told to."""
 
-    def __init__(self, read: Callable[[str], Tensor | Problem]) -> None:
+    def __init__(self) -> None:
+        self._read: Read | None = None
         code = "from glassnet.data.stream import work; work()"
         paths = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
@@ -205,11 +214,13 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is for the training, which then ends its workers
         )  # fmt: skip
-        self._say(read)
 
-    def decode(self, names: Sequence[str], place: Tensor) -> None:
+    def decode(self, read: Read, names: Sequence[str], place: Tensor) -> None:
         """Fill ``place`` (B, C, H, W) with the images of these names."""
         try:
+            if read is not self._read:
+                self._say(read)
+                self._read = read
             self._say(names)
             answers = self.process.stdout
             assert answers is not None
@@ -236,19 +247,29 @@ class _Worker:
         asked.flush()
 
 
+@functools.cache
+def crew() -> Crew:
+    """The crew of this process, started when it is first needed."""
+    return Crew()
+
+
 def work() -> None:
     """What a worker process does: read names, answer with pixels, until nobody asks any more."""
     torch.set_num_threads(1)
     asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else prints must not get among the pixels
     with contextlib.suppress(EOFError, BrokenPipeError):
-        read = pickle.load(asked)
+        read: Read = pickle.load(asked)
         while True:
-            found = [read(name) for name in pickle.load(asked)]
+            said = pickle.load(asked)
+            if callable(said):
+                read = said
+                continue
+            found = [read(name) for name in said]
             problem = next((each for each in found if isinstance(each, Problem)), None)
             pickle.dump(problem, answers)
             if problem is None:
-                answers.write(torch.stack(found).numpy().data)
+                answers.write(torch.stack(found).numpy().data)  # type: ignore[arg-type]
             answers.flush()
 
 
