@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from glassnet.data.archives import Files, Folder, gunzipped, is_archive, open_files
 from glassnet.data.order import natural
 from glassnet.data.parts import ORDER, PARTS, part_of
-from glassnet.data.pixels import SUFFIXES, white_of
+from glassnet.data.pixels import CONVERTIBLE, SUFFIXES, white_of
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -179,7 +179,12 @@ def _tree(path: Path, files: Files) -> Layout:
     if not images:
         others = Counter(_suffix(name) for name in files.sizes).most_common(3)
         found = ", ".join(f"{n} × {suffix}" for suffix, n in others) or "nothing"
-        raise UserError(f"{path} holds no images (found: {found}).\n{expected(path)}")
+        convert = (
+            ""
+            if not any(_suffix(name) in CONVERTIBLE for name in files.sizes)
+            else (" Convert them to JPEG or PNG, with `magick IN OUT.jpg` or any image program.")
+        )
+        raise UserError(f"{path} holds no images (found: {found}).{convert}\n{expected(path)}")
     root = _common_root(images)
     split = {name: _place(name[len(root) :]) for name in images}
     if any(part for part, _ in split.values()):
@@ -333,8 +338,11 @@ def _strangers(path: Path, files: Files, report: bool) -> Iterable[Problem]:
         example = next(name for name in others if _suffix(name) == suffix)
         yield Problem(
             f"{path}: {example}",
-            f"{count} file{'s' if count > 1 else ''} of type {suffix} are no images",
-            "left out; nothing to do unless they should be images",
+            f"{count} file{'s' if count > 1 else ''} of type {suffix} "
+            f"{'cannot be read' if suffix in CONVERTIBLE else 'are no images'}",
+            "left out; convert them to JPEG or PNG, with `magick IN OUT.jpg` or any image program"
+            if suffix in CONVERTIBLE
+            else "left out; nothing to do unless they should be images",
         )
 
 
