@@ -20,7 +20,7 @@ Each peer runs in a process of its own, with an empty cache of its own, and deli
   opening, and the comparison of each row with its checksum;
 - ours, streamed: worker processes decode each epoch anew; the first epoch includes one pass over
   all images more, and the start of the workers;
-- DataLoader with 2 workers (kept between epochs), with 0: Pillow decodes, cuts and resizes (bilinear
+- DataLoader with 2 workers (kept between epochs), with 0: Pillow decodes, cuts, resizes (bilinear
   with antialiasing), the array becomes a tensor. The first epoch includes listing the files and
   the start of the workers.
 
