@@ -138,7 +138,9 @@ def _csv(path: Path) -> list[Any]:
     ]
     lengths = {len(row) for row in rows}
     if len(lengths) != 1:
-        raise UserError(f"{path}: expected rows of one length, found {sorted(lengths) or 'no row'}.")
+        raise UserError(
+            f"{path}: expected rows of one length, found {sorted(lengths) or 'no row'}."
+        )
     return rows[0] if len(rows) == 1 else rows
 
 

@@ -655,7 +655,9 @@ VERBS = (
             ),
             (
                 ("--stride",),
-                {"help": "cells from window to window, as 2 or 2,1 (default: 1; pooling: --window)"},
+                {
+                    "help": "cells from window to window, as 2 or 2,1 (default: 1; pooling: --window)"
+                },
             ),
             (("--padding",), {"help": "cells around the input, as 1 or 1,0 (default: 0)"}),
             (("--dilation",), {"help": "cells from number to number of the kernel (default: 1)"}),

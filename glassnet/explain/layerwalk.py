@@ -115,7 +115,9 @@ def _layer(network: nn.Module, asked: str | None) -> str:
     return asked if asked in fitting else fitting[0]
 
 
-def _seen(network: nn.Module, module: nn.Module, inputs: Tensor, name: str) -> tuple[Tensor, Tensor, int]:
+def _seen(
+    network: nn.Module, module: nn.Module, inputs: Tensor, name: str
+) -> tuple[Tensor, Tensor, int]:
     """What the layer reads and answers of one example, without the batch, and how often."""
     kept: list[tuple[Tensor, Tensor]] = []
 
@@ -131,9 +133,7 @@ def _seen(network: nn.Module, module: nn.Module, inputs: Tensor, name: str) -> t
     return kept[0][0][0], kept[0][1][0], len(kept)
 
 
-def _walk(
-    module: nn.Module, reads: Tensor, answer: Tensor, number: int
-) -> tuple[Walk, list[str]]:
+def _walk(module: nn.Module, reads: Tensor, answer: Tensor, number: int) -> tuple[Walk, list[str]]:
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return _convolution(module, reads, answer, number)
     return _pooling(module, reads, answer, number)

@@ -253,7 +253,10 @@ class Way:
             )
         (ph, pw) = self.padding
         padded_CHW = F.pad(x_CHW, (pw, pw, ph, ph), value=filling)
-        rows_YK, columns_XL = self.starts(0, x_CHW.shape[1]) + ph, self.starts(1, x_CHW.shape[2]) + pw
+        rows_YK, columns_XL = (
+            self.starts(0, x_CHW.shape[1]) + ph,
+            self.starts(1, x_CHW.shape[2]) + pw,
+        )
         return padded_CHW[:, rows_YK[:, None, :, None], columns_XL[None, :, None, :]]
 
     def torchs_convolution(self, x_CHW: Tensor, k_CKL: Tensor, bias: float) -> tuple[str, Tensor]:
@@ -380,10 +383,14 @@ def maps(given: Tensor, axes: int) -> Tensor:
     raise UserError(f"Expected {takes}, found numbers of the shape {tuple(given.shape)}.")
 
 
-def _pair(given: int | Sequence[int], axes: int, name: str, least: int, first: int) -> tuple[int, int]:
+def _pair(
+    given: int | Sequence[int], axes: int, name: str, least: int, first: int
+) -> tuple[int, int]:
     """(rows, columns) of a setting; a signal moves along its columns only."""
     both = [given] * axes if isinstance(given, int) else list(given)
-    if len(both) != axes or any(isinstance(n, bool) or not isinstance(n, int) or n < least for n in both):
+    if len(both) != axes or any(
+        isinstance(n, bool) or not isinstance(n, int) or n < least for n in both
+    ):
         more = "" if axes == 1 else ", or two: rows,columns"
         raise UserError(f"--{name} {given}: expected a whole number from {least} up{more}.")
     return (both[0], both[1]) if axes == 2 else (first, both[0])
@@ -391,6 +398,7 @@ def _pair(given: int | Sequence[int], axes: int, name: str, least: int, first: i
 
 def frozen(tensor: Tensor) -> Any:
     """Nested tuples of floats."""
+
     def freeze(value: Any) -> Any:
         return tuple(map(freeze, value)) if isinstance(value, list) else value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from glassnet.explain.windows import NAMES, Matrix, Walk, Window
@@ -57,12 +57,23 @@ def choice(walk: Walk) -> str:
     """Which windows are shown, if not all."""
     if len(walk.windows) == walk.of:
         return ""
-    counts = {why: sum(w.why == why for w in walk.windows) for why in ("first", "strongest", "weakest")}
+    counts = {
+        why: sum(w.why == why for w in walk.windows) for why in ("first", "strongest", "weakest")
+    }
     return (
         f"Shown are {len(walk.windows)} of {walk.of:,} windows: {counts['first']} of the first row, "
         f"the {counts['strongest']} with the largest and the {counts['weakest']} with the smallest "
         "answers."
     )
+
+
+def remarks(walk: Walk, notes: Sequence[str]) -> list[str]:
+    """What one must know to read the numbers."""
+    more = [choice(walk)]
+    if walk.kernel and len(walk.input) > 1:
+        channel, of = channel_shown(walk) + 1, len(walk.input)
+        more.append(f"Shown is channel {channel} of {of}, which moves the answers most.")
+    return [note for note in (*notes, *more) if note]
 
 
 def checked(walk: Walk) -> str:
@@ -108,8 +119,8 @@ class Walked:
 def text(walk: Walk, title: str, notes: Sequence[str]) -> str:
     """One window after another, then the output and the check."""
     heading = textwrap.fill(f"{title}: {about(walk)}" if title else about(walk), WIDTH)
-    remarks = [textwrap.fill(f"note: {note}", WIDTH) for note in (*notes, choice(walk)) if note]
-    parts = ["\n".join([heading, *remarks]), *(_window(walk, window) for window in walk.windows)]
+    said = [textwrap.fill(f"note: {note}", WIDTH) for note in remarks(walk, notes)]
+    parts = ["\n".join([heading, *said]), *(_window(walk, window) for window in walk.windows)]
     channel = channel_shown(walk)
     if max(len(walk.output[0]), len(walk.output[0][0])) <= 2 * SO_FAR:
         out = walk.output[0 if walk.kernel else channel]
@@ -132,7 +143,9 @@ def _window(walk: Walk, window: Window) -> str:
     if reached is not None:
         columns += [["->"], block(reached)]
     lines = [f"  {line}" for line in beside(columns)]
-    end = textwrap.fill(sentence(walk, window), WIDTH, initial_indent="  ", subsequent_indent="    ")
+    end = textwrap.fill(
+        sentence(walk, window), WIDTH, initial_indent="  ", subsequent_indent="    "
+    )
     return "\n".join([head, *lines, end])
 
 
@@ -203,7 +216,11 @@ def channel_shown(walk: Walk) -> int:
 
 
 def _bias(walk: Walk) -> str:
-    return "" if not walk.bias else f" {'-' if walk.bias < 0 else '+'} {written(abs(walk.bias))} (bias)"
+    return (
+        ""
+        if not walk.bias
+        else f" {'-' if walk.bias < 0 else '+'} {written(abs(walk.bias))} (bias)"
+    )
 
 
 def _signed(value: float) -> str:
@@ -219,7 +236,8 @@ def _flat(maps: Sequence[Matrix]) -> list[float]:
 
 
 def _count(window: Window) -> int:
-    return len(_flat(window.numbers))
+    """Padding of a maximum is no number."""
+    return sum(value != -float("inf") for value in _flat(window.numbers))
 
 
 def _label(walk: Walk, window: Window) -> str:
@@ -249,7 +267,10 @@ def _reached(walk: Walk, window: Window) -> list[list[float | None]] | None:
 
 def so_far(out: Matrix, window: Window) -> list[list[float | None]]:
     """Rows of the output up to this window."""
-    return [[v if (y, x) <= window.place else None for x, v in enumerate(row)] for y, row in enumerate(out)]
+    return [
+        [v if (y, x) <= window.place else None for x, v in enumerate(row)]
+        for y, row in enumerate(out)
+    ]
 
 
 # --- Page -----------------------------------------------------------------------------------------
@@ -263,7 +284,7 @@ def document(walk: Walk, title: str, notes: Sequence[str]) -> Document:
         Fact("output", _shape(walk, walk.output)), Fact("windows", walk.of),
         Fact("check", "agrees" if walk.check.agrees else "differs", checked(walk)),
     ])  # fmt: skip
-    words = "\n\n".join(note for note in (*notes, choice(walk)) if note)
+    words = "\n\n".join(remarks(walk, notes))
     gallery = pictures(walk)
     return Document(
         title or NAMES[walk.kind].capitalize(),
@@ -293,7 +314,9 @@ def _panels(walk: Walk, channel: int) -> dict[str, Grid]:
     found: dict[str, Grid] = {}
     if _fits(walk.input[0]):
         found["input"] = Grid(f"input{_padded(walk)}{here}", padded(walk, channel))
-    found["numbers"] = Grid(f"under the window{here if walk.kernel else ''}", _open(one.numbers[_of(walk, channel)]))
+    found["numbers"] = Grid(
+        f"under the window{here if walk.kernel else ''}", _open(one.numbers[_of(walk, channel)])
+    )
     if walk.kernel:
         found["kernel"] = Grid(f"kernel{here}", walk.kernel[channel])
     if one.products and walk.kind != "average":
@@ -304,7 +327,14 @@ def _panels(walk: Walk, channel: int) -> dict[str, Grid]:
         found["sums"] = Grid("sums of the channels", _rows(sums))
     if _fits(walk.output[0]):
         found["output"] = Grid("output", walk.output[0])
-    return found
+    return {name: replace(grid, format=_format(grid.values)) for name, grid in found.items()}
+
+
+def _format(values: Sequence[Sequence[float | None]]) -> str:
+    """Two decimals, so that they fit into cells; whole, large and tiny numbers as they are."""
+    flat = [abs(v) for row in values for v in row if v is not None]
+    whole = all(v == int(v) for v in flat)
+    return "" if whole or not 0.05 <= max(flat) < 100 else ".2f"
 
 
 def _shown(walk: Walk, window: Window, channel: int) -> dict[str, Shown]:
