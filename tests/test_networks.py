@@ -145,10 +145,12 @@ def test_an_image_that_is_too_small_is_refused_with_the_least_size(name: str) ->
         build(name, (1, 4, 4))
 
 
-@pytest.mark.parametrize("name", ["lenet", "convnet"])
-def test_what_is_not_an_image_is_refused_with_the_expected_axes(name: str) -> None:
-    with pytest.raises(ValueError, match=r"\(channels, height, width\), found \(20,\)"):
-        build(name, (20,))
+@pytest.mark.parametrize(("name", "shape"), [("lenet", (20,)), ("convnet", (1, 1, 20, 20))])
+def test_what_is_not_an_image_is_refused_with_the_expected_axes(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"\(channels, height, width\), found \("):
+        build(name, shape)
 
 
 def test_the_perceptron_is_one_linear_layer() -> None:

@@ -642,22 +642,20 @@ VERBS = (
             (
                 ("--input",),
                 {
-                    "help": "numbers as '1,0;0,1' (rows of an image) or 1,2,3 (a signal), a .csv of "
-                    "them, or an image (default: the worked 5x5 example); with --run a raw input"
+                    "help": "numbers as '1,0;0,1' (rows of an image) or 1,2,3 (a signal), a .csv "
+                    "of them, or an image (default: the worked 5x5 example); with --run a raw input"
                 },
             ),
             (
                 ("--kernel",),
                 {
-                    "help": "numbers as '1,0;0,1' (write --kernel=-1,0,1 if a minus comes first), or "
-                    "cross (default), sobel-x, sobel-y, edge, sharpen, blur, identity"
+                    "help": "numbers as '1,0;0,1' (write --kernel=-1,0,1 if a minus comes first), "
+                    "or cross (default), sobel-x, sobel-y, edge, sharpen, blur, identity"
                 },
             ),
             (
                 ("--stride",),
-                {
-                    "help": "cells from window to window, as 2 or 2,1 (default: 1; pooling: --window)"
-                },
+                {"help": "cells from one window to the next, as 2 or 2,1 (default: 1 or --window)"},
             ),
             (("--padding",), {"help": "cells around the input, as 1 or 1,0 (default: 0)"}),
             (("--dilation",), {"help": "cells from number to number of the kernel (default: 1)"}),

@@ -15,14 +15,13 @@ from glassnet.explain import windows
 from glassnet.explain.example import Tap, member, require
 from glassnet.explain.windows import Pooling, Walk
 from glassnet.explain.windowviews import Walked
-from glassnet.networks._pooling import L2Pool1d, L2Pool2d
 from glassnet.task import Source
 from glassnet.trained import Trained
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 POOLINGS: dict[type[nn.Module], Pooling] = {
     nn.MaxPool1d: "max", nn.MaxPool2d: "max", nn.AvgPool1d: "average", nn.AvgPool2d: "average",
-    L2Pool1d: "l2", L2Pool2d: "l2",
+    nn.LPPool1d: "l2", nn.LPPool2d: "l2",
 }  # fmt: skip
 
 
@@ -175,8 +174,10 @@ def _pooling(
     """One channel; windows that reach beyond the end (``ceil_mode``) are left out."""
     settings: Any = module
     kind = next(kind for cls, kind in POOLINGS.items() if isinstance(module, cls))
-    signal = isinstance(module, nn.MaxPool1d | nn.AvgPool1d | L2Pool1d)
-    # A module keeps one number, or one for each axis.
+    signal = isinstance(module, nn.MaxPool1d | nn.AvgPool1d | nn.LPPool1d)
+    if kind == "l2" and settings.norm_type != 2:
+        raise UserError(f"This layer takes the norm of degree {settings.norm_type}, not of 2.")
+    # A module keeps one number, or one for each axis; some kinds know no padding or dilation.
     found = {
         name: _numbers(getattr(settings, name, default))
         for name, default in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
@@ -187,7 +188,7 @@ def _pooling(
         reads[number : number + 1],
         kind,
         window=found["kernel_size"],
-        stride=found["stride"],
+        stride=found["stride"] or found["kernel_size"],
         padding=found["padding"],
         dilation=found["dilation"],
         signal=signal,
@@ -202,4 +203,4 @@ def _pooling(
 
 
 def _numbers(given: Any) -> Any:
-    return given if isinstance(given, int) else list(given)
+    return given if isinstance(given, int | None) else list(given)

@@ -1,8 +1,8 @@
 """Convolution and pooling one window at a time, as plain data that text and pages can show.
 
 The arithmetic is written out here, window by window, and the result is compared with torch's own
-(``conv2d``, ``conv1d``, ``max_pool2d``, …): ``Walk.check`` holds the largest difference. A signal is
-an image of height 1.
+(``conv2d``, ``conv1d``, ``max_pool2d``, …): ``Walk.check`` holds the largest difference. A signal
+is an image of height 1.
 
 >>> cross = [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
 >>> walk = convolve([[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 0],
@@ -61,7 +61,7 @@ class Window:
     numbers: Maps
     """Under the window, (channels, K, L)."""
     products: Maps
-    """Of the numbers with the kernel; for pooling what is added up (L2: the squares), else empty."""
+    """Of the numbers with the kernel; of pooling what is added up (L2: the squares), else empty."""
     total: float
     """The sum of the products, with the bias; of a maximum, the maximum itself."""
     value: float
@@ -143,8 +143,8 @@ def convolve(
     if signal is None and (kernel.ndim == 1) != (given.ndim == 1):
         raise UserError(
             f"--kernel: a kernel of shape {tuple(kernel.shape)} does not fit an input of shape "
-            f"{tuple(given.shape)}. Give a kernel of one axis, such as 1,0,-1, for a signal, and of "
-            "two, such as 1,0;0,1, for an image."
+            f"{tuple(given.shape)}. Give a kernel of one axis, such as 1,0,-1, for a signal, and "
+            "of two, such as 1,0;0,1, for an image."
         )
     x_CHW = maps(given, axes)
     k_CKL = maps(kernel, axes)

@@ -43,7 +43,8 @@ REASONS = {
 
 def about(walk: Walk) -> str:
     """What moves over what, and what comes out."""
-    what = f"{NAMES[walk.kind]} with a {'kernel' if walk.kernel else 'window'} of {_size(walk, walk.size)}"
+    moving = "kernel" if walk.kernel else "window"
+    what = f"{NAMES[walk.kind]} with a {moving} of {_size(walk, walk.size)}"
     shape = _size(walk, (len(walk.input[0]), len(walk.input[0][0])))
     channels = f"{len(walk.input)} channels of " if len(walk.input) > 1 else ""
     settings = f"stride {_side(walk, walk.stride)}, padding {_side(walk, walk.padding)}"
@@ -61,9 +62,9 @@ def choice(walk: Walk) -> str:
         why: sum(w.why == why for w in walk.windows) for why in ("first", "strongest", "weakest")
     }
     return (
-        f"Shown are {len(walk.windows)} of {walk.of:,} windows: {counts['first']} of the first row, "
-        f"the {counts['strongest']} with the largest and the {counts['weakest']} with the smallest "
-        "answers."
+        f"Shown are {len(walk.windows)} of {walk.of:,} windows: {counts['first']} of the first "
+        f"row, the {counts['strongest']} with the largest and the {counts['weakest']} with the "
+        "smallest answers."
     )
 
 
@@ -299,11 +300,10 @@ def steps(walk: Walk) -> Steps:
     panels, frames = _panels(walk, channel), []
     for window in walk.windows:
         shown = _shown(walk, window, channel)
-        frames.append(Frame(
-            _label(walk, window).capitalize(),
-            ". ".join(part for part in (REASONS[window.why].capitalize(), sentence(walk, window)) if part),
-            [shown[name] for name in panels],
-        ))  # fmt: skip
+        why = f"{REASONS[window.why].capitalize()}. " if REASONS[window.why] else ""
+        words = why + sentence(walk, window)
+        label = _label(walk, window).capitalize()
+        frames.append(Frame(label, words, [shown[name] for name in panels]))
     return Steps("One window at a time", list(panels.values()), frames)
 
 
@@ -373,7 +373,7 @@ def _rows(values: list[float]) -> list[list[float | None]]:
 
 
 def padded(walk: Walk, channel: int) -> list[list[float | None]]:
-    """A map of the input with its padding: zeros, or nothing for a maximum, which passes it over."""
+    """A map of the input with its padding: zeros; nothing for a maximum, which passes it over."""
     (ph, pw), rows = walk.padding, walk.input[channel]
     filling = None if walk.kind == "max" else 0.0
     border = [[filling] * (len(rows[0]) + 2 * pw)] * ph

@@ -86,6 +86,6 @@ def refuse_unfit(slots: Sequence[ScaledSlot]) -> None:
         raise ValueError(
             "a signal has one column of numbers for each of its steps, in their order; "
             f"{', '.join(unfit[:NAMED])}{more} of the table holds no plain number (a category, "
-            "yes or no, a date, text, or a mark for missing cells). Leave such columns out, or fill "
-            "the gaps; for a table of mixed columns take the network tabm or mlp"
+            "yes or no, a date, text, or a mark for missing cells). Leave such columns out, or "
+            "fill the gaps; for a table of mixed columns take the network tabm or mlp"
         )

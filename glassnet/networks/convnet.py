@@ -1,4 +1,4 @@
-"""ConvNet: a small residual network for images of 8×8 to 224×224 pixels, the default for images.
+"""ConvNet: a small residual network for images of 8×8 to 224×224 pixels, and for signals.
 
 Paper: Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun (2015), "Deep Residual Learning for Image
 Recognition", arXiv:1512.03385; the stem that halves large images before the body is after
@@ -28,6 +28,15 @@ channels, 3 to 18 blocks each):
   ResNet-D); the paper's drops three of four numbers.
 - halving rounds up, so that odd sides keep their last row and column.
 
+Signals, 8 steps or more: the same layers with one axis (a signal is an image of height 1), after
+Zhiguang Wang, Weizhong Yan, Tim Oates (2016), "Time Series Classification from Scratch with Deep
+Neural Networks: A Strong Baseline", arXiv:1611.06455. They come as a table with a column for each
+step, in their order: `glassnet train gunpoint.csv --target label --network convnet`. All columns
+then get one scale instead of each its own (the knob `rescale`), and every column must be a number.
+The first stage works on at most 128 steps, under filters of 7 steps; the paper's residual network
+keeps the whole length, under filters of 8, 5 and 3. Several channels can be had from Python only:
+`input_shape` (channels, length).
+
 When to use it: the default for images; it trains in minutes on a processor. For high accuracy on
 large photographs start from published weights instead.
 """
@@ -51,7 +60,7 @@ IMAGE_KERNEL, SIGNAL_KERNEL = 3, 7
 
 
 class ConvNet(nn.Module):
-    """A small residual network for images (channels, height, width)."""
+    """A small residual network for images (C, H, W) and signals (L,) or (C, L)."""
 
     def __init__(
         self,
@@ -191,9 +200,7 @@ def halvings(side: int, body_side: int) -> int:
     return max(0, math.ceil(math.log2(side / body_side)))
 
 
-def stem(
-    bricks: Bricks, kernel: int, c_in: int, c_out: int, num_halvings: int
-) -> nn.Sequential:
+def stem(bricks: Bricks, kernel: int, c_in: int, c_out: int, num_halvings: int) -> nn.Sequential:
     """Return convolutions that bring the input to the body's size."""
     layers = nn.Sequential()
     for _ in range(num_halvings - 1):
