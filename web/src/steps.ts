@@ -31,7 +31,7 @@ function player(figure: Steps, panels: Panel[]): HTMLElement {
   const label = h("b", {});
   const text = h("span", {});
   // Polite while the reader steps; silent while it plays, for no voice could follow.
-  const sentence = h("p", { class: "sentence", "aria-live": "polite" }, label, text);
+  const sentence = h("p", { class: "sentence", "aria-live": "polite" }, label, " ", text);
   const slider = h("input", { type: "range", min: 0, max: last, step: 1, value: 0, "aria-label": `Step of ${figure.title}` });
   const back = button("‹", "One step back", () => { stop(); go(at - 1); });
   const on = button("›", "One step on", () => { stop(); go(at + 1); });
@@ -114,6 +114,6 @@ function sheet(figure: Steps, panels: Panel[]): HTMLElement {
 function print(frame: Frame, panels: Panel[]): HTMLElement {
   const drawn = panels.map((one, i) => h("div", {}, h("small", {}, one.figure.title),
     still(one, frame.panels[i]!, one.breadth, null)));
-  return h("div", { class: "printed" }, h("p", { class: "sentence" }, h("b", {}, frame.label), h("span", {}, frame.text)),
+  return h("div", { class: "printed" }, h("p", { class: "sentence" }, h("b", {}, frame.label), " ", h("span", {}, frame.text)),
     h("div", { class: "panels" }, ...drawn));
 }
