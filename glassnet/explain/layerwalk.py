@@ -97,15 +97,17 @@ def _example(
 
 def _layer(network: nn.Module, asked: str | None) -> str:
     """The name of the layer; by default that of the first convolution."""
-    kinds = (*CONVOLUTIONS, *POOLINGS)
-    there = {name: m for name, m in network.named_modules() if isinstance(m, kinds)}
-    convolutions = [name for name, m in there.items() if isinstance(m, CONVOLUTIONS)]
+    kinds: tuple[type[nn.Module], ...] = (*CONVOLUTIONS, *POOLINGS)
+    there: dict[str, nn.Module] = {
+        name: m for name, m in network.named_modules() if isinstance(m, kinds)
+    }
+    convolutions: list[str] = [name for name, m in there.items() if isinstance(m, CONVOLUTIONS)]
     if not convolutions:
         raise UserError("The network of this run has no convolution to step through.")
     if asked is None:
         return convolutions[0]
     # People read the names in `glassnet networks NAME`, which knows no preparing layers before.
-    fitting = [name for name in there if name == asked or name.endswith(f".{asked}")]
+    fitting: list[str] = [name for name in there if name == asked or name.endswith(f".{asked}")]
     if asked not in fitting and len(fitting) != 1:
         raise UserError(
             f"--layer {asked}: the network has no such convolution or pooling layer."
