@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from glassnet import (
     catalog,
+    convolving,
     diagnosis,
     evaluate,
     figures,
@@ -30,6 +31,8 @@ from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
 from glassnet.explain import trace as explain
+from glassnet.explain.windows import Pooling
+from glassnet.explain.windowviews import Walked
 from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
@@ -210,6 +213,37 @@ class TrainedRun:
         source = self._source if data is None else self._trained.source(data)
         return explain.trace_example(self._trained, example, part, source)
 
+    def convolve(
+        self,
+        layer: str | None = None,
+        filter: int = 1,
+        *,
+        example: int = 1,
+        part: str = "validation",
+        input: Any = None,
+        data: str | Path | None = None,
+    ) -> Walked:
+        """Step one filter of a convolution over what it reads of one example, window by window.
+
+        Args:
+            layer: A convolution or pooling layer by its name; None: the first convolution.
+            filter: Its number, from 1; of pooling that of the channel.
+            example: Its number in the part (or in ``input``), from 1.
+            part: 'validation' or 'train'.
+            input: A raw input instead, as for ``predict``.
+            data: Where the data set is now, if it has moved.
+
+        Raises:
+            UserError: If there is no such layer, filter or example.
+        """
+        source = self._source if data is None else None
+        if input is None:
+            source = source or self._trained.source(data)
+        return convolving.convolve_run(
+            self._trained, source,
+            layer=layer, filter=filter, example=example, part=part, input=input,
+        )  # fmt: skip
+
 
 def compare_optimizers(
     data: Any,
@@ -323,6 +357,40 @@ def inspect(
 def activations() -> Document:
     """Every activation with its derivative, and when to take which; draws itself in a notebook."""
     return showcase.document(showcase.activations())
+
+
+def convolve(
+    input: Any = None,
+    kernel: Any = None,
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    pool: Pooling | None = None,
+    window: int | Sequence[int] | None = None,
+) -> Walked:
+    """Convolution or pooling one window at a time; draws itself in a notebook.
+
+    Args:
+        input: Numbers (H, W), (C, H, W) or, of a signal, (L,); a .csv of numbers; an image, whose
+            grey levels are read. None: the worked example, 5×5 and a cross of 3×3.
+        kernel: Numbers (K, L), (C, K, L) or (K,); or a name: cross, sobel-x, sobel-y, edge,
+            sharpen, blur, identity (for signals: edge, sharpen, blur, identity).
+        stride: Cells from one window to the next; None: 1, or for pooling the window.
+        padding: Cells around the input: zeros; a maximum passes them over.
+        dilation: Cells from one number under the kernel to the next.
+        pool: 'max', 'average' or 'l2' instead of a kernel.
+        window: Side of the pooling window, or (rows, columns); None: 2.
+
+    Raises:
+        UserError: If something cannot be read, or the shapes do not fit.
+
+    >>> convolve().walk.output[0]
+    ((4.0, 3.0, 4.0), (2.0, 4.0, 3.0), (2.0, 3.0, 4.0))
+    """
+    return convolving.convolve(
+        input, kernel, stride=stride, padding=padding, dilation=dilation, pool=pool, window=window
+    )
 
 
 def start(

@@ -213,7 +213,48 @@ class Bars(Piece):
     note: str = ""
 
 
-Figure: TypeAlias = Lines | Grid | Images | Table | Bars
+@dataclass(frozen=True)
+class Shown(Piece):
+    """One panel within one frame of ``Steps``.
+
+    ``values`` stand in for the panel's own, with the same rows and columns; None: as they are.
+    ``marked`` and ``chosen`` are cells (row, column), from 0: what the frame is about gets one
+    outline around all of it, and of it the cell that decides gets a second one.
+    """
+
+    values: Sequence[Numbers] | None = None
+    _: KW_ONLY
+    marked: Sequence[Sequence[int]] = ()
+    chosen: Sequence[Sequence[int]] = ()
+
+
+@dataclass(frozen=True)
+class Frame(Piece):
+    """One step: its name, a sentence that says what happens, and what each panel shows of it."""
+
+    label: str
+    text: str
+    panels: Sequence[Shown]
+
+
+@dataclass(frozen=True)
+class Steps(Piece):
+    """Matrices side by side that change from frame to frame; the reader steps, slides or plays.
+
+    A convolution window by window, a recurrent network over time, attention word by word. Every
+    frame has one ``Shown`` for each panel, in their order. A panel keeps its colours in all
+    frames. On paper up to twelve frames stand one after another.
+    """
+
+    kind: ClassVar[Literal["steps"]] = "steps"
+    title: str
+    panels: Sequence[Grid]
+    frames: Sequence[Frame]
+    _: KW_ONLY
+    note: str = ""
+
+
+Figure: TypeAlias = Lines | Grid | Images | Table | Bars | Steps
 
 
 # --- Documents ------------------------------------------------------------------------------------
@@ -247,7 +288,7 @@ class Code(Piece):
     language: str = ""
 
 
-Block: TypeAlias = Lines | Grid | Images | Table | Bars | Facts | Code
+Block: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Facts | Code
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ class Supervised:
         self.optimizer.zero_grad()
         if self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs, step // self.steps_per_epoch))
+        targets = batch.targets  # of one parent each; those of mixed examples have an axis more
         if self.mix is not None:
             batch = self.mix(batch)
         losses: list[Tensor] = []
@@ -104,7 +105,7 @@ class Supervised:
             self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
         layers: dict[str, float] = {}
         if self.health.is_due(step):
-            layers = self.health.measure(self._step, outputs.shape[-1])
+            layers = self.health.measure(self._step, num_outputs(outputs, targets))
         else:
             self._step()
         if self.average is not None:
@@ -142,6 +143,16 @@ class Supervised:
             f"out of memory on {self.where}: each batch is now computed in {self.pieces.number} "
             "pieces whose gradients are added (batch normalization sees the pieces)"
         )
+
+
+def num_outputs(outputs: Tensor, targets: Tensor) -> int:
+    """Outputs of one example: of classes the last axis; of numbers as many as there are targets.
+
+    The outputs of regression (B,), or (B, M) with members, have no axis of their own.
+    """
+    if targets.is_floating_point():
+        return math.prod(targets.shape[1:])
+    return outputs.shape[-1]
 
 
 class Pieces:

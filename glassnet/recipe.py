@@ -345,7 +345,7 @@ def parse_value(text: str) -> Any:
 def build(model: type[M], values: Mapping[str, Any], prefix: str = "") -> M:
     """Validate ``values`` as ``model``; every mistake is a UserError that names the knob."""
     try:
-        return model.model_validate(merge(_defaults(model), values))
+        return model.model_validate(merge(_defaults(model), _listed(model, values)))
     except ValidationError as error:
         mistakes = [_explain(model, item, prefix) for item in error.errors()]
         raise UserError("\n".join(mistakes)) from None
@@ -425,6 +425,19 @@ def _yaml(text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+
+
+def _listed(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A single number for a knob that is a list is a list of one: ``--network.hidden 4``."""
+    lists = {
+        name
+        for name, info in model.model_fields.items()
+        if any(typing.get_origin(option) is tuple for option in _flatten(info.annotation))
+    }
+    return {
+        name: [value] if name in lists and type(value) in (int, float) else value
+        for name, value in values.items()
+    }
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from trainings import finished, new_run, play, recipe_for
 
-from glassnet import api, learners, losses
+from glassnet import api, learners, losses, mixing
 from glassnet.evaluate import layers
 from glassnet.evaluate.layers import histories, remarks
 from glassnet.health import Health, dead_share, spacing
@@ -279,3 +279,17 @@ def test_biases_of_members_are_no_layers() -> None:
     network = TabM((6,), 3, members=4, hidden=(16, 16))
     layers = {name.partition("/")[2] for name in look(network)}
     assert layers == {"first", "members", "hidden.0", "output"}
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_hidden_layer_as_wide_as_the_batch_is_not_taken_for_the_output_of_regression(
+    mixed: bool,
+) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, 1), nn.Flatten(-2))
+    knobs = Fit.model_validate({"batch_size": 64, "lr": LR, "epochs": 10})
+    mix = mixing.mixup(0.5, mixing.blend_rows([False] * 3), knobs) if mixed else None
+    one = learners.Supervised(network, losses.squared, knobs, 64, mix=mix)
+    found = one.update(Batch(torch.randn(64, 3), torch.randn(64)), 0)
+    assert "dead/0" in found
+    assert "dead/2" not in found  # one output, which is the last layer's

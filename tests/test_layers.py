@@ -35,7 +35,7 @@ ROOMS = {
     "after": {"trained", "evaluate", "explain"},
     "tools": {
         "dryrun", "rangetest", "goals", "checkup", "show", "showcase", "optimizer_race",
-        "optimizer_page", "diagnosis", "inspection",
+        "optimizer_page", "diagnosis", "inspection", "convolving",
     },
     "api": {"api", "estimators"},
     "cli": {"cli", "__main__"},

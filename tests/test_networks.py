@@ -191,8 +191,8 @@ def test_who_has_small_images_is_told_what_to_use() -> None:
 
 @pytest.mark.parametrize("name", IMAGE_NETWORKS)
 def test_what_is_not_an_image_is_refused_with_the_expected_axes(name: str) -> None:
-    with pytest.raises(ValueError, match=r"\(channels, height, width\), found \(20,\)"):
-        build(name, (20,))
+    with pytest.raises(ValueError, match=r"\(channels, height, width\), found \("):
+        build(name, (1, 1, 20, 20))
 
 
 def test_the_perceptron_is_one_linear_layer() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trainings import recipe_for, table
 
-from glassnet import catalog, listing
+from glassnet import catalog, listing, network
 from glassnet.catalog import task as catalog_task
 from glassnet.errors import UserError
 from glassnet.recipe import (
@@ -311,3 +311,10 @@ def test_the_defaults_that_are_shown_are_those_of_the_task() -> None:
     assert shown["fit.schedule.pct_start"].default == 0.2
     assert shown["network.name"].default == "convnet"
     assert shown["data"].required and not shown["fit.lr"].required
+
+
+def test_one_number_is_a_list_of_one_where_a_list_is_asked_for() -> None:
+    schema = network.schema(network.find("mlp"))
+    assert build(schema, {"hidden": 4}).model_dump()["hidden"] == (4,)
+    with pytest.raises(UserError, match="network.hidden"):
+        build(schema, {"hidden": True}, "network.")

@@ -267,7 +267,11 @@ def test_rows_without_an_answer_are_left_out(tmp_path):
     ("answer", "kind", "words"),
     [
         (lambda n: "same", "categories", "'same' in every row.*another target"),
-        (lambda n: f"name{n}", "categories", "30 different values.*regression.*identifier"),
+        (
+            lambda n: f"name{n}",
+            "categories",
+            "30 different values.*--task table-regression.*identifier",
+        ),
         (lambda n: n * 1.5, "categories", "30 different values.*regression"),
         (lambda n: "ab"[n % 2], "numbers", "must hold numbers.*'a', 'b'.*classification"),
         (lambda n: "", "categories", "missing in every row"),

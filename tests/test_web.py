@@ -18,11 +18,14 @@ from glassnet.figures import (
     Document,
     Fact,
     Facts,
+    Frame,
     Grid,
     Ground,
     Lines,
     Section,
     Series,
+    Shown,
+    Steps,
     Table,
     notebook,
     page,
@@ -95,7 +98,7 @@ def section(*blocks: Any) -> Document:
 
 def test_every_kind_is_drawn_offline_from_a_file(show: Any) -> None:
     tab = show(document())
-    for kind in ["lines", "grid", "images", "table", "bars"]:
+    for kind in ["lines", "grid", "images", "table", "bars", "steps"]:
         assert tab.locator(f"figure.{kind}").count() == 1
     tab.locator("figure.lines svg[role=img]").wait_for()
     assert tab.locator("h1").inner_text() == "Report"
@@ -123,6 +126,59 @@ def test_empty_and_single_values_are_drawn(show: Any) -> None:
     )
     tab.locator("figure.bars svg[role=img]").last.wait_for()
     assert "NaN" not in tab.content().split("</script>")[-1]
+
+
+def walk(count: int = 3) -> Document:
+    frames = [
+        Frame(f"step {i}", f"cell {i} is read", [Shown(marked=[(0, i)]), Shown([[i]])])
+        for i in range(count)
+    ]
+    return section(Steps("Walk", [Grid("row", [list(range(count))]), Grid("out", [[9]])], frames))
+
+
+def test_a_reader_steps_by_buttons_and_by_keys_and_hears_each_step(show: Any) -> None:
+    tab = show(walk())
+    sentence = tab.locator(".player .sentence")
+    assert sentence.inner_text().split() == ["step", "0", "cell", "0", "is", "read"]
+    assert tab.get_by_label("One step back").is_disabled()
+    tab.get_by_label("One step on").click()
+    assert "cell 1" in sentence.inner_text()
+    assert sentence.get_attribute("aria-live") == "polite"
+    slider = tab.get_by_label("Step of Walk")
+    slider.press("ArrowRight")
+    assert "cell 2" in sentence.inner_text()
+    assert slider.get_attribute("aria-valuetext") == "3 of 3: step 2"
+    assert tab.get_by_label("One step on").is_disabled()
+    slider.press("Home")
+    assert "cell 0" in sentence.inner_text()
+    first = tab.locator(".player .panel svg").first
+    assert first.locator("path.marked").get_attribute("d").startswith("M1 1")
+    assert [t.inner_text() for t in tab.locator(".player h3").all()] == ["row", "out"]
+
+
+def test_steps_play_and_pause_but_not_for_those_who_want_no_motion(show: Any) -> None:
+    tab = show(walk())
+    tab.get_by_label("Play", exact=True).click()
+    tab.get_by_text("cell 1 is read").wait_for()
+    assert tab.locator(".player .sentence").get_attribute("aria-live") == "off"
+    tab.get_by_label("Pause").click()
+    assert tab.get_by_label("Play", exact=True).is_visible()
+    tab.emulate_media(reduced_motion="reduce")
+    tab.get_by_label("Play", exact=True).wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(("count", "printed"), [(3, 3), (40, 12)])
+def test_paper_shows_the_steps_one_after_another(show: Any, count: int, printed: int) -> None:
+    tab = show(walk(count))
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    tab.emulate_media(media="print")
+    assert tab.locator(".printed").count() == printed
+    assert f"cell {count - 1} is read" in tab.locator(".printed").last.inner_text()
+    assert tab.locator(".player").is_hidden()
+    left = tab.get_by_text(f"{count - printed} of {count} steps")
+    assert left.count() == (1 if count > printed else 0)
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.locator(".sheet").count() == 0
 
 
 def test_points_lie_on_coloured_ground_and_lines_go_through_them(show: Any) -> None:

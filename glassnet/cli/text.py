@@ -155,6 +155,20 @@ def writable(output: str) -> Path:
     return path
 
 
+def sides(options: Any, name: str) -> int | list[int] | None:
+    """A number for both axes, as 2, or one for each, as 2,1."""
+    given = getattr(options, name)
+    if given is None:
+        return None
+    try:
+        found = [int(part) for part in given.split(",")]
+    except ValueError:
+        raise UserError(
+            f"--{name} {given}: expected a whole number, or two as rows,columns."
+        ) from None
+    return found[0] if len(found) == 1 else found
+
+
 def write_predictions(path: Path, found: Sequence[Any]) -> None:
     """Write all answers as .csv or .json."""
     try:

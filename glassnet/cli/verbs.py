@@ -319,6 +319,37 @@ def activations(options: Options) -> int:
     return say(options, answer, f"{told(shown)}\n\nplot  {path}")
 
 
+def convolve(options: Options) -> int:
+    """Step a filter or a pooling window over numbers, an image, or an example of a run."""
+    from glassnet import api, figures
+    from glassnet.cli.text import sides
+
+    path = None if options.output is None else writable(options.output)
+    for_run = ("layer", "filter", "example", "part", "data")
+    own = ("kernel", "stride", "padding", "dilation", "pool", "window")
+    wrong = [name for name in (own if options.run else for_run) if getattr(options, name)]
+    if wrong:
+        whose = "is what the run's own layer says" if options.run else "needs a --run"
+        raise UserError(f"--{wrong[0]} {getattr(options, wrong[0])} {whose}; leave it out.")
+    if options.run:
+        found = api.load(options.run, options.trust_code).convolve(
+            options.layer, options.filter or 1, example=options.example or 1,
+            part=options.part or "validation", input=options.input, data=options.data,
+        )  # fmt: skip
+    else:
+        found = api.convolve(
+            options.input, options.kernel,
+            stride=sides(options, "stride"), padding=sides(options, "padding") or 0,
+            dilation=sides(options, "dilation") or 1,
+            pool=options.pool, window=sides(options, "window"),
+        )  # fmt: skip
+    if path is not None:
+        path.write_text(figures.page(found.document), encoding="utf-8")
+    answer = {**found.to_json(), "page": None if path is None else str(path)}
+    say(options, answer, found.text if path is None else f"{found.text}\n\npage    {path}")
+    return 0 if found.walk.check.agrees else 1
+
+
 def check(options: Options) -> int:
     """Check this installation and its catalogue."""
     from glassnet import checkup
@@ -603,6 +634,46 @@ VERBS = (
                 ("-o", "--output"),
                 {"default": "activations.html", "help": "the page (default: activations.html)"},
             ),
+        ),
+    ),
+    Verb(
+        "convolve",
+        "Show convolution or pooling one window at a time, on numbers, an image, or in a run.",
+        convolve,
+        (
+            (
+                ("--input",),
+                {
+                    "help": "numbers as '1,0;0,1' (rows of an image) or 1,2,3 (a signal), a .csv "
+                    "of them, or an image (default: the worked 5x5 example); with --run a raw input"
+                },
+            ),
+            (
+                ("--kernel",),
+                {
+                    "help": "numbers as '1,0;0,1' (write --kernel=-1,0,1 if a minus comes first), "
+                    "or cross (default), sobel-x, sobel-y, edge, sharpen, blur, identity"
+                },
+            ),
+            (
+                ("--stride",),
+                {"help": "cells from one window to the next, as 2 or 2,1 (default: 1 or --window)"},
+            ),
+            (("--padding",), {"help": "cells around the input, as 1 or 1,0 (default: 0)"}),
+            (("--dilation",), {"help": "cells from number to number of the kernel (default: 1)"}),
+            (("--pool",), {"help": "max, average or l2, instead of a kernel"}),
+            (("--window",), {"help": "side of the pooling window, as 3 or 3,2 (default: 2)"}),
+            (("--run",), {"help": "a run folder: step one of its own filters over an example"}),
+            (
+                ("--layer",),
+                {"help": "a convolution or pooling layer of the run (default: first convolution)"},
+            ),
+            (("--filter",), {"type": int, "metavar": "N", "help": "its number, from 1"}),
+            (("--example",), {"type": int, "metavar": "N", "help": "its number, from 1"}),
+            (("--part",), {"help": "validation (default) or train; never test"}),
+            (("-o", "--output"), {"help": "draw it as a page, such as steps.html"}),
+            MOVED,
+            TRUST,
         ),
     ),
     Verb(

@@ -58,6 +58,9 @@ class Slot(BaseModel):
     """Of a category: the names of the levels; the slot holds the position of one."""
     edges: list[float] = []
     """Of a number: ascending edges of bins with about equally many training rows."""
+    centre: float = 0.0
+    scale: float = 0.0
+    """Of a column of numbers, in its unit; 0 for all that is no plain number."""
 
     @property
     def size(self) -> int:
@@ -100,7 +103,8 @@ class Column(BaseModel):
             case "ignored":
                 return []
             case "number":
-                return [number, *flag]
+                scale = {"centre": self.centre, "scale": self.scale}
+                return [number.model_copy(update=scale), *flag]
             case "boolean":
                 return [Slot(name=f"{self.name}={self.levels[-1]}"), *flag]
             case "category":

@@ -299,8 +299,8 @@ class TableSource:
         ):
             raise UserError(
                 f"{self.origin}: the target {column.name!r} has {len(counts)} different values in "
-                f"{len(column)} rows. That is no class: choose regression if it is a quantity, or "
-                "another target if it is an identifier."
+                f"{len(column)} rows. That is no class: if it is a quantity, choose "
+                "--task table-regression; if it is an identifier, another target."
             )
         classes = self._in_order(sorted(column.unique().to_list(), key=natural))
         if single := sorted(counts.filter(pl.col("count") == 1)[column.name].to_list()):

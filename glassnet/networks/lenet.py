@@ -29,6 +29,8 @@ else `convnet` is more accurate.
 # Letters in tensor names: B examples, C channels, H height, W width, D numbers of one layer.
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 import torch.nn.functional as F
@@ -36,10 +38,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 Activation: TypeAlias = Literal["relu", "tanh"]
-Pooling: TypeAlias = Literal["max", "average"]
+Pooling: TypeAlias = Literal["max", "average", "l2"]
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+POOLINGS: dict[Pooling, Callable[[int], nn.Module]] = {
+    "max": nn.MaxPool2d, "average": nn.AvgPool2d, "l2": partial(nn.LPPool2d, 2.0),
+}  # fmt: skip
 
 LEAST_SIDE = 8  # pixels
 PADDED_SIDE = 32  # pixels, the paper's input
@@ -59,7 +63,10 @@ class LeNet(nn.Module):
         ] = "relu",
         pooling: Annotated[
             Pooling,
-            Field(description="What stands for a 2×2 window: its max, or its average as in 1998."),
+            Field(
+                description="What stands for a 2×2 window: its max; its average, as in 1998; l2: "
+                "the root of the sum of its squares, between the two."
+            ),
         ] = "max",
     ):
         super().__init__()

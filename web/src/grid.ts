@@ -3,7 +3,7 @@
 import {
   Readout, css, finite, fixed, h, number, percent, responsive, s, shorten, steer, textWidth, widest,
 } from "./dom";
-import type { Grid } from "./types";
+import type { Grid, Shown } from "./types";
 
 const MAX_CELL = 44;
 const MAX_LABEL = 150;
@@ -30,6 +30,49 @@ export function grid(figure: Grid): HTMLElement {
   return h("div", {}, h("div", { class: "stage" }, plot, readout.element), legend(figure, paint));
 }
 
+/** One of several matrices of a figure: values and outlines change, the colours do not. */
+export interface Panel {
+  figure: Grid;
+  all: Grid["values"];
+  /** Pixels that it asks for, names included. */
+  breadth: number;
+}
+
+/** `all` are the values that the panel has at any time: they set its colours. */
+export function panel(figure: Grid, all: Grid["values"]): Panel {
+  const columns = columnsOf(figure);
+  const cell = columns <= 8 ? MAX_CELL : Math.max(4, Math.min(24, 420 / columns));
+  const named = figure.row_labels.length ? Math.min(MAX_LABEL, widest(figure.row_labels)) + 8 : 2;
+  return { figure, all, breadth: Math.ceil(named + columns * cell + 4) };
+}
+
+export function still(one: Panel, shown: Shown, width: number, readout: Readout | null): SVGElement {
+  const figure = { ...one.figure, values: shown.values ?? one.figure.values };
+  const frame = layout(figure, width, painter(figure, one.all));
+  const svg = s("svg", {
+    viewBox: `0 0 ${frame.width} ${frame.height}`, width: frame.width, height: frame.height,
+    role: "img", "aria-label": spoken(figure),
+  });
+  svg.append(...labels(frame), ...cells(frame), outline(frame, shown.marked, "marked"),
+    outline(frame, shown.chosen, "chosen"));
+  if (readout) follow(svg, frame, readout);
+  return svg;
+}
+
+/** Around all of the cells together: a side between two of them is not drawn. */
+function outline({ cell, left, top }: Frame, cellsOf: number[][], kind: string): SVGElement {
+  const has = new Set(cellsOf.map(String));
+  const sides = cellsOf.flatMap(([i, j]) => {
+    const [x, y] = [left + j! * cell, top + i! * cell];
+    const around: [number, number, string][] = [
+      [-1, 0, `M${x} ${y}h${cell}`], [1, 0, `M${x} ${y + cell}h${cell}`],
+      [0, -1, `M${x} ${y}v${cell}`], [0, 1, `M${x + cell} ${y}v${cell}`],
+    ];
+    return around.filter(([dy, dx]) => !has.has(String([i! + dy, j! + dx]))).map(([, , path]) => path);
+  });
+  return s("path", { d: sides.join(""), class: `outline ${kind}` });
+}
+
 export function isWide(figure: Grid): boolean {
   return columnsOf(figure) > 16;
 }
@@ -40,8 +83,9 @@ function columnsOf(figure: Grid): number {
 
 // --- Colour ---------------------------------------------------------------------------------------
 
-function painter(figure: Grid): Paint {
-  return figure.normalize === "rows" ? sharePainter(figure) : valuePainter(figure);
+/** `all` values set the scale: those of the figure, or of all its frames. */
+function painter(figure: Grid, all = figure.values): Paint {
+  return figure.normalize === "rows" ? sharePainter(figure) : valuePainter(figure, all);
 }
 
 function sharePainter(figure: Grid): Paint {
@@ -68,8 +112,8 @@ function sharePainter(figure: Grid): Paint {
   };
 }
 
-function valuePainter(figure: Grid): Paint {
-  const all = figure.values.flat().filter(finite);
+function valuePainter(figure: Grid, values: Grid["values"]): Paint {
+  const all = values.flat().filter(finite);
   const least = all.reduce((a, b) => Math.min(a, b), Infinity);
   const high = all.reduce((a, b) => Math.max(a, b), -Infinity);
   // A scale that begins near zero begins at zero, so that no colour at all means nothing at all.

@@ -5,13 +5,14 @@ import { h } from "./dom";
 import { grid, isWide } from "./grid";
 import { images } from "./images";
 import { lines } from "./lines";
+import { steps } from "./steps";
 import { table } from "./table";
 import type { Figure } from "./types";
 
 type Draw<F> = (figure: F) => HTMLElement;
 
 const KINDS: { [K in Figure["kind"]]: Draw<Extract<Figure, { kind: K }>> } = {
-  lines, grid, images, table, bars,
+  lines, grid, images, table, bars, steps,
 };
 
 export function render(figure: Figure): HTMLElement {
@@ -25,6 +26,6 @@ export function render(figure: Figure): HTMLElement {
 
 /** Figures stand in two columns where the page is broad enough, except those that need the breadth. */
 function spans(figure: Figure): boolean {
-  return figure.kind === "images" || (figure.kind === "table" && figure.columns.length > 4)
+  return figure.kind === "images" || figure.kind === "steps" || (figure.kind === "table" && figure.columns.length > 4)
     || (figure.kind === "grid" && isWide(figure));
 }

@@ -88,6 +88,26 @@ export interface Bars {
   note: string;
 }
 
+export interface Shown {
+  values: (number | null)[][] | null;
+  marked: number[][];
+  chosen: number[][];
+}
+
+export interface Frame {
+  label: string;
+  text: string;
+  panels: Shown[];
+}
+
+export interface Steps {
+  kind: "steps";
+  title: string;
+  panels: Grid[];
+  frames: Frame[];
+  note: string;
+}
+
 export interface Fact {
   label: string;
   value: string | number | null;
@@ -119,6 +139,6 @@ export interface Document {
   sections: Section[];
 }
 
-export type Figure = Lines | Grid | Images | Table | Bars;
+export type Figure = Lines | Grid | Images | Table | Bars | Steps;
 export type Block = Figure | Facts | Code;
 export type Cell = string | number | null;
