@@ -49,7 +49,7 @@ def pictures(
     ]
     small = max(facts.height, facts.width) <= SMALL
     note = _note(shares, told)
-    return Images("What training sees", items, pixelated=small, note=note)
+    return Images("What training sees", items, pixelated=small, wide=True, note=note)
 
 
 def _note(shares: Sequence[float], told: Sequence[str]) -> str:
