@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -288,7 +289,7 @@ def test_cutmix_labels_are_the_areas() -> None:
 
 
 def test_with_mixup_and_cutmix_each_batch_has_one_of_both() -> None:
-    mix = mixing.of_images(1.0, 1.0, Fit(batch_size=8))
+    mix = mixing.of_images(SimpleNamespace(mixup=1.0, cutmix=1.0, fit=Fit(batch_size=8)))
     assert mix is not None
     batch = Batch(torch.zeros(8, 3, 4, 4, dtype=torch.uint8), torch.arange(8))
     kinds = {mix(batch).inputs.dtype for _ in range(40)}

@@ -321,6 +321,17 @@ class Augmentation:
         )
 
 
+def news(recipe: Any, facts: ImageFacts) -> list[str]:
+    """What a user should know before training, if it is not what is always done."""
+    usual = recipe.augment == Augment() and recipe.tta == "none" and facts.stored is None
+    return [] if usual else sentences(recipe, facts)
+
+
+def shown(recipe: Any, facts: ImageFacts) -> tuple[Augmentation, list[str]]:
+    """The changes, and what is to be said of them where they are shown."""
+    return Augmentation(recipe.augment, facts), sentences(recipe, facts)
+
+
 def sentences(recipe: Any, facts: ImageFacts) -> list[str]:
     """What training sees of each image, and what answers cost if they are averages."""
     told, number = [Augmentation(recipe.augment, facts).sentence], NUM_VIEWS[recipe.tta]

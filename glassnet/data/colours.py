@@ -119,7 +119,7 @@ def erase(images_BCHW: Tensor, boxes_B4: Tensor, fill_C: Tensor) -> Tensor:
     H, W = images_BCHW.shape[2:]
     left, top, right, bottom = boxes_B4[:, :, None].unbind(1)  # (B, 1) each
     X, Y = torch.arange(W, device=boxes_B4.device), torch.arange(H, device=boxes_B4.device)
-    across_BW, down_BH = (X >= left) & (X < right), (Y >= top) & (Y < bottom)
+    across_BW, down_BH = (left <= X) & (right > X), (top <= Y) & (bottom > Y)
     within = down_BH[:, :, None] & across_BW[:, None]
     return torch.where(within[:, None], fill_C.view(1, -1, 1, 1), images_BCHW)
 
