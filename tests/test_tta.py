@@ -16,6 +16,7 @@ from glassnet import api, catalog, evaluate
 from glassnet.data import sources
 from glassnet.errors import UserError
 from glassnet.figures import Images
+from glassnet.networks._standardize import behind
 from glassnet.networks._views import Views
 from glassnet.run import Run
 from glassnet.task import Review
@@ -110,6 +111,13 @@ def test_the_answer_to_an_image_is_the_average_that_was_validated(whole: api.Tra
     assert answer.details["probabilities"][answer.answer] == pytest.approx(
         float(shares.max()), abs=1e-4
     )
+
+
+def test_weights_go_on_from_a_run_that_averages_views_to_one_that_does_not(
+    whole: api.TrainedRun,
+) -> None:
+    names = {name.removeprefix("0.").removeprefix("1.") for name in whole.network.state_dict()}
+    assert names == set(behind(whole.network).state_dict())
 
 
 def test_looking_at_augmented_images_changes_nothing_and_tells_everything(

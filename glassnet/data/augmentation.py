@@ -184,7 +184,7 @@ class Augmentation:
 
     def __call__(self, images_BCHW: Tensor, epoch: int = 0) -> Tensor:
         """Return changed images (B, C, height, width) of uint8 images in their stored size."""
-        return self.draw(images_BCHW, epoch).images(images_BCHW)
+        return images_BCHW if self.is_nothing else self.draw(images_BCHW, epoch).images(images_BCHW)
 
     def draw(self, images_BCHW: Tensor, epoch: int = 0) -> Change:
         """Decide what happens to each image; only alternating flips look at the images."""
