@@ -13,7 +13,7 @@ from test_augment import augmentation, facts
 from torch import Tensor
 
 from glassnet import mixing
-from glassnet.data import colours, moves, policies
+from glassnet.data import colours, moves, policies, sources, symmetry
 from glassnet.data.augmentation import Augment, Augmentation
 from glassnet.data.moves import Move
 from glassnet.errors import UserError
@@ -222,6 +222,18 @@ def test_alternating_flips_mirror_each_image_in_every_other_epoch() -> None:
     assert torch.equal(even.flip(3), odd)
     assert 150 < int((even == many).flatten(1).all(1).sum()) < 250
     assert torch.equal(change(many[7:9], 0), even[7:9]), "whatever the batch"
+
+
+def test_images_that_look_the_same_mirrored_are_told_from_those_that_do_not() -> None:
+    torch.manual_seed(0)
+    noise = torch.randint(256, (300, 3, 12, 11), dtype=torch.uint8)
+    targets = torch.arange(300) % 3
+    assert "--augment.flip true" in symmetry.hint(noise, targets)[0]
+    noise[targets == 1, :, 3:6, 7:] //= 4  # one class has a dark spot on the right
+    assert not symmetry.hint(noise, targets)
+    assert symmetry.asymmetry(noise[:30], targets[:30]) is None, "ten of a class are too few"
+    digits = np.load(sources.locate("digits"))
+    assert not symmetry.hint(torch.from_numpy(digits["x"])[:, None], torch.from_numpy(digits["y"]))
 
 
 # --- Policies, erasing, mixtures ------------------------------------------------------------------

@@ -26,10 +26,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from glassnet.data import colours, moves, policies
+from glassnet.data import colours, moves, policies, symmetry
 from glassnet.data.images import ImageFacts
 from glassnet.data.moves import Move, Padding
 from glassnet.knobs import Knobs
+from glassnet.task import Batch, Data
 
 SHIFT = 0.08
 """Largest shift if none is asked for, as a share of the shorter side."""
@@ -321,10 +322,14 @@ class Augmentation:
         )
 
 
-def news(recipe: Any, facts: ImageFacts) -> list[str]:
+def news(recipe: Any, data: Data[Batch]) -> list[str]:
     """What a user should know before training, if it is not what is always done."""
-    usual = recipe.augment == Augment() and recipe.tta == "none" and facts.stored is None
-    return [] if usual else sentences(recipe, facts)
+    usual = recipe.augment == Augment() and recipe.tta == "none" and data.facts.stored is None
+    told = [] if usual else sentences(recipe, data.facts)
+    if recipe.augment.flip:
+        return told
+    some = data.pool.batch(symmetry.sample(data.positions(0)[0]).to(data.pool.rows.device))
+    return [*told, *symmetry.hint(some.inputs, some.targets)]
 
 
 def shown(recipe: Any, facts: ImageFacts) -> tuple[Augmentation, list[str]]:

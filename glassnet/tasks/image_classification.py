@@ -132,7 +132,7 @@ def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
 
 def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
     """Lay the chosen first weights into the network, and tell what training will see."""
-    told = augmentation.news(recipe, data.facts)
+    told = augmentation.news(recipe, data)
     if recipe.weights is not None:
         found = weights.read(recipe.weights)
         told += [weights.put(behind(network), found, data.facts.classes).sentence]
