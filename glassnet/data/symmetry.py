@@ -46,7 +46,7 @@ def hint(images_BCHW: Tensor, targets_B: Tensor) -> list[str]:
         return []
     return [
         "mirrored, the training images look the same on average in every class: unless left and "
-        "right mean something here, --augment.flip true is as good as more images"
+        "right mean something here, try --augment.flip true"
     ]
 
 
