@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassnet import device
+from glassnet import device, mixing
 from glassnet.figures import Images, Picture, png
-from glassnet.mixing import Mixing
 from glassnet.task import Batch, Review
 
 NUM_IMAGES, NUM_VERSIONS = 8, 7
@@ -21,15 +20,14 @@ SMALL = 64
 def pictures(
     review: Review[Any],
     change: Callable[[Tensor, int], Tensor],
-    mix: Mixing | None,
     told: Sequence[str],
 ) -> Images:
     """Draw some validation images, each beside versions as training would see it.
 
-    ``change`` and ``mix`` are the learner's; ``told`` are sentences about them. All is drawn in a
-    forked random state from a fixed seed: looking changes nothing.
+    ``change`` is the learner's; ``told`` are sentences about it. All is drawn in a forked random
+    state from a fixed seed: looking changes nothing.
     """
-    facts = review.facts
+    facts, mix = review.facts, mixing.of_images(review.recipe)
     where = review.examples.rows.device
     index = _spread(review, where)
     batch = review.examples.batch(index)
@@ -49,7 +47,7 @@ def pictures(
     ]
     small = max(facts.height, facts.width) <= SMALL
     note = _note(shares, told)
-    return Images("What training sees", items, pixelated=small, note=note)
+    return Images("What training sees", items, pixelated=small, wide=True, note=note)
 
 
 def _note(shares: Sequence[float], told: Sequence[str]) -> str:

@@ -43,8 +43,11 @@ class Cost:
 
 
 def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
-    """List the layers in the order in which they act on ``inputs`` (one example)."""
-    found: list[Layer] = []
+    """List the layers in the order in which they act on ``inputs`` (one example).
+
+    One that acts several times, as on several views of an image, is listed once with all its FLOPs.
+    """
+    found: dict[str, Layer] = {}
     counter = Flops()  # type: ignore[no-untyped-call]
     before: dict[str, int] = {}
 
@@ -56,7 +59,9 @@ def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
             shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
             size = sum(p.numel() for p in layer.parameters())
             flops = counter.total - before[name]
-            found.append(Layer(name, type(layer).__name__, shape, size, flops))
+            if name in found:
+                flops += found[name].flops
+            found[name] = Layer(name, type(layer).__name__, shape, size, flops)
 
         return hook
 
@@ -70,7 +75,7 @@ def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     network.train(was_training)
     for handle in handles:
         handle.remove()
-    return found
+    return list(found.values())
 
 
 class Flops(TorchDispatchMode):

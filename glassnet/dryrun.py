@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from glassnet import cost
@@ -10,8 +11,8 @@ from glassnet.loop import assemble
 from glassnet.task import B, R, Task
 
 
-def measure(task: Task[R, B], recipe: R) -> tuple[R, Cost]:
-    """Return the recipe with every knob set, and its cost on this machine."""
+def measure(task: Task[R, B], recipe: R) -> tuple[R, Cost, Sequence[str]]:
+    """Return the recipe with every knob set, its cost on this machine, and what to know of it."""
     with ExitStack() as stack:
         parts = assemble(task, recipe, None, stack)
         fit, num_examples = parts.recipe.fit, len(parts.data.positions(0)[0])
@@ -21,4 +22,5 @@ def measure(task: Task[R, B], recipe: R) -> tuple[R, Cost]:
         if split.refits:
             steps += fit.num_steps(len(parts.data.pool))
         batch_size = -(-num_examples // fit.steps_per_epoch(num_examples))
-        return parts.recipe, cost.measure(parts.learner, parts.data, batch_size, steps)
+        found = cost.measure(parts.learner, parts.data, batch_size, steps)
+        return parts.recipe, found, parts.notes

@@ -168,13 +168,17 @@ class Picture(Piece):
 
 @dataclass(frozen=True)
 class Images(Piece):
-    """A gallery. ``pixelated`` enlarges small pictures by whole factors, with crisp pixels."""
+    """A gallery. ``pixelated`` enlarges small pictures by whole factors, with crisp pixels.
+
+    ``wide`` gives each picture a line of its own, for strips of several images.
+    """
 
     kind: ClassVar[Literal["images"]] = "images"
     title: str
     items: Sequence[Picture]
     _: KW_ONLY
     pixelated: bool = False
+    wide: bool = False
     note: str = ""
 
 

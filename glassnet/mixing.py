@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -153,13 +154,13 @@ def mixup(alpha: float, mixture: Mixture, fit: Fit) -> Mixup | None:
     return Mixup(alpha, mixture) if alpha else None
 
 
-def of_images(mixup_alpha: float, cutmix_alpha: float, fit: Fit) -> Mixing | None:
+def of_images(recipe: Any) -> Mixing | None:
     """Return what mixes batches of images; with both, one of them for each batch (as in timm)."""
-    blending = mixup(mixup_alpha, blend, fit)
-    _refuse_single("cutmix", cutmix_alpha, fit)
-    if not cutmix_alpha:
+    blending = mixup(recipe.mixup, blend, recipe.fit)
+    _refuse_single("cutmix", recipe.cutmix, recipe.fit)
+    if not recipe.cutmix:
         return blending
-    pasting = Cutmix(cutmix_alpha)
+    pasting = Cutmix(recipe.cutmix)
     return pasting if blending is None else OneOf(blending, pasting)
 
 

@@ -81,9 +81,11 @@ def _dry_run(options: Options, task: Any, recipe: Any) -> int:
     from glassnet.cli.text import cost
     from glassnet.recipe import to_yaml
 
-    resolved, estimate = dryrun.measure(task, recipe)
-    answer = {"recipe": resolved.model_dump(mode="json"), "cost": vars(estimate)}
-    return say(options, answer, f"{to_yaml(resolved)}\n{cost(estimate)}")
+    resolved, estimate, notes = dryrun.measure(task, recipe)
+    told = {"cost": vars(estimate), "notes": list(notes)}
+    text = "".join(f"\nnote: {note}" for note in notes)
+    answer = {"recipe": resolved.model_dump(mode="json"), **told}
+    return say(options, answer, f"{to_yaml(resolved)}\n{cost(estimate)}{text}")
 
 
 def lr(options: Options) -> int:

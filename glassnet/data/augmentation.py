@@ -26,10 +26,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from glassnet.data import colours, moves, policies
+from glassnet.data import colours, moves, policies, symmetry
 from glassnet.data.images import ImageFacts
 from glassnet.data.moves import Move, Padding
 from glassnet.knobs import Knobs
+from glassnet.task import Batch, Data
 
 SHIFT = 0.08
 """Largest shift if none is asked for, as a share of the shorter side."""
@@ -184,7 +185,7 @@ class Augmentation:
 
     def __call__(self, images_BCHW: Tensor, epoch: int = 0) -> Tensor:
         """Return changed images (B, C, height, width) of uint8 images in their stored size."""
-        return self.draw(images_BCHW, epoch).images(images_BCHW)
+        return images_BCHW if self.is_nothing else self.draw(images_BCHW, epoch).images(images_BCHW)
 
     def draw(self, images_BCHW: Tensor, epoch: int = 0) -> Change:
         """Decide what happens to each image; only alternating flips look at the images."""
@@ -319,6 +320,21 @@ class Augmentation:
             f"training sees {self.num_views:,.0f} views of each image: {down} × {across} places of "
             f"a window of {self.facts.height} × {self.facts.width} pixels{ways}"
         )
+
+
+def news(recipe: Any, data: Data[Batch]) -> list[str]:
+    """What a user should know before training, if it is not what is always done."""
+    usual = recipe.augment == Augment() and recipe.tta == "none" and data.facts.stored is None
+    told = [] if usual else sentences(recipe, data.facts)
+    if recipe.augment.flip:
+        return told
+    some = data.pool.batch(symmetry.sample(data.positions(0)[0]).to(data.pool.rows.device))
+    return [*told, *symmetry.hint(some.inputs, some.targets)]
+
+
+def shown(recipe: Any, facts: ImageFacts) -> tuple[Augmentation, list[str]]:
+    """The changes, and what is to be said of them where they are shown."""
+    return Augmentation(recipe.augment, facts), sentences(recipe, facts)
 
 
 def sentences(recipe: Any, facts: ImageFacts) -> list[str]:

@@ -117,10 +117,10 @@ def equalize(images_BCHW: Tensor) -> Tensor:
 def erase(images_BCHW: Tensor, boxes_B4: Tensor, fill_C: Tensor) -> Tensor:
     """Fill boxes (left, top, right, bottom: int64, the last two outside) with a colour, uint8."""
     H, W = images_BCHW.shape[2:]
-    left, top, right, bottom = boxes_B4[:, :, None, None].unbind(1)  # (B, 1, 1) each
-    X = torch.arange(W, device=boxes_B4.device)
-    Y = torch.arange(H, device=boxes_B4.device)[:, None]
-    within = (left <= X) & (right > X) & (top <= Y) & (bottom > Y)  # (B, H, W)
+    left, top, right, bottom = boxes_B4[:, :, None].unbind(1)  # (B, 1) each
+    X, Y = torch.arange(W, device=boxes_B4.device), torch.arange(H, device=boxes_B4.device)
+    across_BW, down_BH = (left <= X) & (right > X), (top <= Y) & (bottom > Y)
+    within = down_BH[:, :, None] & across_BW[:, None]
     return torch.where(within[:, None], fill_C.view(1, -1, 1, 1), images_BCHW)
 
 

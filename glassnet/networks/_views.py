@@ -22,16 +22,19 @@ class Views(nn.Module):
     def __init__(self, network: nn.Module, kind: str, height: int, width: int) -> None:
         """``height`` and ``width`` are what the network reads; of larger images, the middle."""
         super().__init__()
-        self.network, self.kind, self.height, self.width = network, kind, height, width
+        # By the name that a Sequential would give it, so that weights are found as in any network.
+        self.add_module("0", network)
+        self.kind, self.height, self.width = kind, height, width
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Return logits; in evaluation mode the weighted mean of each view's log-probabilities."""
+        network = self.get_submodule("0")
         if self.training:
-            logits: Tensor = self.network(pixels_BCHW)
+            logits: Tensor = network(pixels_BCHW)
             return logits
         total_BK = torch.zeros((), device=pixels_BCHW.device)
         for share, view_BCHW in self._views(pixels_BCHW):
-            total_BK = total_BK + share * self.network(view_BCHW).log_softmax(1)
+            total_BK = total_BK + share * network(view_BCHW).log_softmax(1)
         return total_BK
 
     def _views(self, pixels_BCHW: Tensor) -> Iterator[tuple[float, Tensor]]:

@@ -132,12 +132,11 @@ def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
 
 def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
     """Lay the chosen first weights into the network, and tell what training will see."""
-    asked = recipe.augment != Augment() or recipe.tta != "none" or data.facts.stored is not None
-    told = augmentation.sentences(recipe, data.facts) if asked else []
-    if recipe.weights is None:
-        return told
-    found = weights.read(recipe.weights)
-    return [weights.put(behind(network), found, data.facts.classes).sentence, *told]
+    told = augmentation.news(recipe, data)
+    if recipe.weights is not None:
+        found = weights.read(recipe.weights)
+        told += [weights.put(behind(network), found, data.facts.classes).sentence]
+    return told
 
 
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,23 +149,14 @@ def learner(
 ) -> learners.Supervised:
     """The chosen loss on augmented, and then mixed, batches."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    change, mix = changes(recipe, data.facts)
+    change, mix = Augmentation(recipe.augment, data.facts), mixing.of_images(recipe)
     num_examples = len(data.positions(0)[0])
     return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change, mix=mix)
 
 
-def changes(
-    recipe: ImageClassification, facts: ImageFacts
-) -> tuple[Augmentation, mixing.Mixing | None]:
-    """What happens to a batch of images before the network sees it."""
-    mix = mixing.of_images(recipe.mixup, recipe.cutmix, recipe.fit)
-    return Augmentation(recipe.augment, facts), mix
-
-
 def seen(review: Review[Batch]) -> Figure:
     """What training sees."""
-    told = augmentation.sentences(review.recipe, review.facts)
-    return augmented.pictures(review, *changes(review.recipe, review.facts), told)
+    return augmented.pictures(review, *augmentation.shown(review.recipe, review.facts))
 
 
 def predict(

@@ -62,6 +62,7 @@ export interface Images {
   title: string;
   items: Picture[];
   pixelated: boolean;
+  wide: boolean;
   note: string;
 }
 
