@@ -89,8 +89,8 @@ class VGG(nn.Module):
         norm: Annotated[
             Literal["none", "batch"],
             Field(
-                description="Normalization after each convolution. none: as in 2014; learns slowly,"
-                " with AdamW at fit.lr 1e-3 or less. batch: to train from scratch."
+                description="Normalization after each convolution. none: as in 2014; learns "
+                "slowly, with AdamW at fit.lr 1e-3 or less. batch: to train from scratch."
             ),
         ] = "none",
         channels: Annotated[
