@@ -143,7 +143,11 @@ def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) ->
 
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """First weights bring the network that they are for, and how its inputs were prepared."""
-    return weights.about(values["weights"]) if values.get("weights") else {}
+    if not values.get("weights"):
+        return {}
+    asked = values.get("network")
+    name = asked.get("name") if isinstance(asked, Mapping) else asked
+    return weights.about(str(values["weights"]), name)
 
 
 def learner(
