@@ -137,7 +137,7 @@ def _refusals(name: str, revision: str) -> Iterator[None]:
 def _unreachable(name: str, error: Exception) -> UserError:
     from huggingface_hub import constants
 
-    cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+    cause = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0]
     why = (
         "HF_HUB_OFFLINE is set, and the cache lacks it"
         if constants.HF_HUB_OFFLINE

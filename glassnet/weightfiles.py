@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,9 +124,11 @@ def _safe(path: Path) -> Iterator[Any]:
 def _unpickled(path: Path) -> dict[str, Tensor]:
     """The tensors of a file of torch.save; memory-mapped where its format allows."""
     try:
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused anyway
+            content = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None
+            )
     except FileNotFoundError:
         raise _missing(path) from None
     except pickle.UnpicklingError as error:
