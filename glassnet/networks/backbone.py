@@ -1,4 +1,4 @@
-"""Any image classifier of the transformers library: ViT, Swin, DeiT, BEiT, ConvNeXt, MobileNet …
+"""Any image classifier of the transformers library: ViT, Swin, DeiT, BEiT, MobileNet and more.
 
 Paper: each kind has its own, named in https://huggingface.co/docs/transformers; the library: Thomas
 Wolf and others (2020), "Transformers: State-of-the-Art Natural Language Processing", EMNLP.
