@@ -20,7 +20,7 @@ from glassnet.averaging import Average
 from glassnet.errors import Diverged, UserError
 from glassnet.health import Health
 from glassnet.losses import Loss
-from glassnet.mixing import Mixup, of_both
+from glassnet.mixing import Mixing, of_both
 from glassnet.network import find, schema
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, Recipe, Split
@@ -40,11 +40,14 @@ class Supervised:
         fit: Fit,
         num_examples: int,
         *,
-        augment: Callable[[Tensor], Tensor] | None = None,
-        mix: Mixup | None = None,
+        augment: Callable[[Tensor, int], Tensor] | None = None,
+        mix: Mixing | None = None,
         counts: Mapping[str, Loss] | None = None,
     ) -> None:
-        """``counts`` are further curves: outputs and targets -> one value for each example."""
+        """``augment`` takes the inputs and the number of the epoch, from 0.
+
+        ``counts`` are further curves: outputs and targets -> one value for each example.
+        """
         assert fit.lr is not None, "fit.lr is filled before a learner is made"
         self.trained, self.fit, self.augment, self.mix = network, fit, augment, mix
         self.loss = loss
@@ -76,7 +79,7 @@ class Supervised:
         self.optimizer.lr = lr = self.lr(step)
         self.optimizer.zero_grad()
         if self.augment is not None:
-            batch = replace(batch, inputs=self.augment(batch.inputs))
+            batch = replace(batch, inputs=self.augment(batch.inputs, step // self.steps_per_epoch))
         if self.mix is not None:
             batch = self.mix(batch)
         losses: list[Tensor] = []

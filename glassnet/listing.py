@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,13 +32,31 @@ def file(folder: str, name: str, suffix: str = ".py") -> Path:
     if not found.is_file():
         found = ROOT / folder / f"{name}{suffix}"
     if not found.is_file():
-        known = names(folder, suffix)
-        kind = folder.rstrip("s")
-        raise UserError(
-            f"There is no {kind} {name!r}.{nearest(name, known)} Known {folder}: "
-            f"{', '.join(known)}. A file of your own can be given by its path, ending in {suffix}."
-        )
+        raise unknown(folder, name, suffix)
     return found
+
+
+def unknown(folder: str, name: str, suffix: str = ".py") -> UserError:
+    """Say that there is no such entry, with the nearest name that there is."""
+    known = names(folder, suffix)
+    kind = folder.rstrip("s")
+    return UserError(
+        f"There is no {kind} {name!r}.{nearest(name, known)} Known {folder}: "
+        f"{', '.join(known)}. A file of your own can be given by its path, ending in {suffix}."
+    )
+
+
+def family(folder: str, name: str) -> tuple[str, str]:
+    """Part the usual name of a variant into its family's and the rest, empty if it has a file.
+
+    >>> [family("networks", name) for name in ("resnet50", "hgnetv2_b2", "hgnetv2", "my_net.py")]
+    [('resnet', '50'), ('hgnetv2', 'b2'), ('hgnetv2', ''), ('my_net.py', '')]
+    """
+    known = names(folder)
+    parts = re.fullmatch(r"(.+?)(?:-(\w+)|-?(\d+))", name.replace("_", "-"))
+    if name.replace("_", "-") in known or parts is None or parts[1] not in known:
+        return name, ""
+    return parts[1], parts[2] or parts[3]
 
 
 def docstring(path: Path) -> str:

@@ -39,6 +39,7 @@ def build_network(
     ``slots`` says what the numbers of a compact row of a table are. A network whose constructor
     has an argument of this name reads such rows itself; any other gets them spread out.
     """
+    knobs = named(knobs)
     constructor: Callable[..., nn.Module] = find(knobs.name)
     options = dict(build(schema(find(knobs.name)), knobs.options, "network."))
     front: list[Flat] = []
@@ -85,13 +86,40 @@ def names_of_row(slots: Sequence[NamedSlot], width: int) -> list[str]:
 
 def resolved(knobs: NetworkKnobs) -> NetworkKnobs:
     """Return the knobs with every default of the constructor written out."""
+    knobs = named(knobs)
     options = build(schema(find(knobs.name)), knobs.options, "network.")
     return NetworkKnobs(name=knobs.name, **options.model_dump(mode="json"))
 
 
+def named(knobs: NetworkKnobs) -> NetworkKnobs:
+    """Turn the usual name of a variant into its family's and a knob: ``resnet50`` is depth 50.
+
+    What follows the name of a family sets its knob ``depth`` if it is a number, else ``size``.
+    """
+    family, rest = listing.family("networks", knobs.name)
+    if not rest:
+        return knobs
+    knob, value = ("depth", int(rest)) if rest.isdigit() else ("size", rest)
+    field = schema(find(family)).model_fields.get(knob)
+    if field is None:
+        raise listing.unknown("networks", knobs.name)
+    choices = typing.get_args(field.annotation)
+    if value not in choices:
+        known = ", ".join(map(str, choices))
+        raise UserError(
+            f"There is no network {knobs.name!r}: {knob} of {family} is one of {known}."
+        )
+    if knobs.options.get(knob, value) != value:
+        raise UserError(
+            f"network {knobs.name!r} contradicts network.{knob}={knobs.options[knob]}; "
+            "give one of them."
+        )
+    return NetworkKnobs(name=family, **{**knobs.options, knob: value})
+
+
 def find(name: str) -> type[nn.Module]:
     """Return the class of a network, by name or by the path of a user's own file."""
-    found = listing.load("networks", name, "NETWORK")
+    found = listing.load("networks", listing.family("networks", name)[0], "NETWORK")
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise UserError(f"network {name}: NETWORK must be a class of torch.nn.Module's kind.")
     return found

@@ -214,6 +214,33 @@ def alexnet(shapes: Shapes) -> Knobs | None:
             "map_side": _side(dense, layers[-1][0])}  # fmt: skip
 
 
+# --- HGNetV2 --------------------------------------------------------------------------------------
+
+SIZES = {
+    (16, 16, 3, True): "b0",
+    (24, 32, 3, True): "b1",
+    (24, 32, 4, True): "b2",
+    (24, 32, 5, True): "b3",
+    (32, 48, 6, False): "b4",
+}
+"""Channels within the stem and the first block, layers of a block, trained scales -> size."""
+
+
+def hgnetv2(shapes: Shapes) -> Knobs | None:
+    """Read size and number of features."""
+    inner, last = "stages.0.blocks.0.layers.0.conv.weight", "head.last_conv.0.weight"
+    if inner not in shapes or last not in shapes:
+        return None
+    layers = _count(shapes, r"stages\.0\.blocks\.0\.layers\.(\d+)\..*")
+    affine = "stem.stem1.lab.scale" in shapes
+    stem = shapes["stem.stem2a.conv.weight"][1]
+    size = SIZES.get((stem, shapes[inner][0], layers, affine))
+    return {"name": "hgnetv2", "size": size, "features": shapes[last][0]} if size else None
+
+
+_OF_HGNETV2 = by_rules((r"((stem|stages|head)\..*)", r"\1"))
+
+
 # --- The table ------------------------------------------------------------------------------------
 
 SPELLINGS = (
@@ -240,9 +267,12 @@ SPELLINGS = (
     ),
     Spelling("torchvision", "classifier.3.weight", _vgg_names, vgg),
     Spelling("torchvision", "features.10.weight", _alexnet_names, alexnet),
+    Spelling(
+        "timm", "stem.stem2a.conv.weight", _OF_HGNETV2, hgnetv2, architectures=r"hgnetv2_b[0-4]"
+    ),
 )
 
-KNOWN = "resnet, vgg, alexnet"
+KNOWN = "resnet, vgg, alexnet, hgnetv2"
 """The networks above, for people."""
 
 

@@ -225,6 +225,18 @@ MixupAlpha = Annotated[
 ]
 
 
+CutmixAlpha = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=10,
+        description="Cutmix: train on images into which a rectangle of another one is pasted, with "
+        "shares by area; this is the α of these shares. 1 for long trainings on photographs, "
+        "together with `mixup` one of both for each batch; 0 turns it off.",
+    ),
+]
+
+
 RowWeights = Annotated[
     str | None,
     Field(

@@ -123,7 +123,7 @@ def test_healthy_data_are_left_in_peace_and_the_run_is_only_added_to(tmp_path: P
 
 
 def test_few_validation_rows_cannot_tell(tmp_path: Path) -> None:
-    data = table(tmp_path / "t.csv", 40)
+    data = table(tmp_path / "t.csv", 60)
     found = quickly(train(data, tmp_path, target="y", epochs=20))
     assert "cannot be told" in names(found)
     assert "validation rows" in found.findings[-1].evidence

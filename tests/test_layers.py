@@ -26,7 +26,8 @@ ROOMS = {
     "stock": {
         "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
         "cost", "decisions", "tilt", "curves", "readings",
-        "findings", "separable", "plane", "weights", "weightfiles", "published", "cards", "hub",
+        "findings", "separable", "plane", "blueprint", "augmented", "weights", "weightfiles",
+        "published", "cards", "hub",
     },
     "data": {"data"},
     "tasks": {"tasks"},

@@ -148,6 +148,15 @@ def test_a_resnet_is_recognized_by_its_names_at_every_depth(depth: int) -> None:
     assert found.network == {"name": "resnet", "depth": depth, "stem": "photo", "width": 64}
 
 
+@pytest.mark.parametrize("size", ["b0", "b1", "b2", "b3", "b4"])
+def test_hgnetv2_is_recognized_by_its_names_at_every_size(size: str) -> None:
+    with torch.device("meta"):
+        own = network.find("hgnetv2")((3, 64, 64), 10, size=size).state_dict()  # type: ignore[call-arg]
+    found = published.recognize({name: tuple(tensor.shape) for name, tensor in own.items()})
+    assert found is not None
+    assert found.network == {"name": "hgnetv2", "size": size, "features": 2048}
+
+
 def test_a_resnet_of_transformers_gives_the_same_answers_as_ours(tmp_path: Path) -> None:
     from transformers import ResNetConfig, ResNetForImageClassification
 

@@ -183,26 +183,38 @@ def knob_help(model: Any, prefix: str = "") -> str:
     return "\n".join(lines)
 
 
-def layer_table(name: str) -> str:
-    """The layers of a network on inputs of a typical shape."""
-    import torch
+def layer_table(found: Any) -> str:
+    """A network on paper: its layers, and what they come to."""
+    rows = [
+        [layer.name, layer.kind, "×".join(map(str, layer.output_shape)),
+         f"{layer.parameters:,}" if layer.parameters else "",
+         f"{layer.flops:,}" if layer.flops else ""]
+        for layer in found.layers
+    ]  # fmt: skip
+    rows.append(["in all", "", "", f"{found.parameters:,}", f"{found.flops:,}"])
+    columns = ["layer", "kind", "output", "parameters", "FLOPs"]
+    widths = [max(len(row[place]) for row in [columns, *rows]) for place in (3, 4)]
+    for row in [columns, *rows]:  # numbers with their thousands apart are text, but stand right
+        row[3:] = [text.rjust(width) for text, width in zip(row[3:], widths, strict=True)]
+    shape = "×".join(map(str, found.input_shape))
+    heading = (
+        f"for inputs {shape} and {found.num_outputs:,} outputs: {found.parameters:,} parameters "
+        f"({found.parameters * 4 / 1e6:,.1f} MB), {_large(found.flops)} FLOPs forward, which are "
+        f"{_large(found.flops / 2)} multiplications and as many additions"
+    )
+    return f"{fill(heading, 96)}\n\n{table(columns, rows)}"
 
-    from glassnet import cost, network
-    from glassnet.recipe import NetworkKnobs
 
-    errors = []
-    for shape in ((1, 28, 28), (20,)):
-        try:
-            built = network.build_network(NetworkKnobs(name=name), shape, 10)
-        except UserError as error:
-            errors.append(str(error))
-            continue
-        layers = cost.layers(built, torch.zeros(1, *shape))
-        rows = [[la.name, la.kind, str(la.output_shape), la.parameters, la.flops] for la in layers]
-        total = sum(p.numel() for p in built.parameters())
-        heading = f"for inputs {shape} and 10 outputs: {total:,} parameters"
-        return f"{heading}\n{table(['layer', 'kind', 'output', 'parameters', 'FLOPs'], rows)}"
-    return "\n".join(errors)
+def _large(number: float) -> str:
+    """A number of operations in words.
+
+    >>> _large(2_270_000_000), _large(123_400), _large(7)
+    ('2.27 billion', '123 thousand', '7')
+    """
+    for name, size in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {name}"
+    return f"{number:.3g}"
 
 
 def activations(shown: Iterable[Any]) -> str:

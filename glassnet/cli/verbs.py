@@ -253,8 +253,37 @@ def tasks(options: Options) -> int:
 
 
 def networks(options: Options) -> int:
-    """List the networks, or show one."""
-    return _entries(options, "networks", _network_page)
+    """List the networks, or show one, layer by layer, for inputs of any shape."""
+    if options.name is None:
+        if options.input or options.classes or options.knobs:
+            raise UserError("Name a network, as in `glassnet networks resnet50 --input 3x64x64`.")
+        return _entries(options, "networks", lambda name: "")
+    from glassnet import blueprint, listing, network
+    from glassnet.cli.text import knob_help, layer_table
+    from glassnet.recipe import NetworkKnobs
+
+    shape = blueprint.parse_shape(options.input) if options.input else None
+    knobs = NetworkKnobs(name=options.name, **_network_knobs(options.knobs))
+    drawn = blueprint.draw(knobs, shape, options.classes)
+    name = str(drawn.network["name"])
+    path = Path(name) if name.endswith(".py") else listing.file("networks", name)
+    of_name = knob_help(network.schema(network.find(name)), "network.")
+    page = f"{listing.docstring(path)}\n\n{of_name}\n\n{layer_table(drawn)}".strip()
+    answer = {"name": options.name, "file": str(path), "text": page, **drawn.to_json()}
+    return say(options, answer, page)
+
+
+def _network_knobs(flags: dict[str, Any]) -> dict[str, Any]:
+    """Turn ``--network.depth 50`` into ``{"depth": 50}``."""
+    from glassnet.recipe import parse_value
+
+    for flag in flags:
+        if not flag.startswith("network."):
+            raise UserError(
+                f"Unknown flag --{flag}. `glassnet networks --help` lists all; a knob of the "
+                f"network is set by --network.{flag}."
+            )
+    return {flag.removeprefix("network."): parse_value(text) for flag, text in flags.items()}
 
 
 def datasets(options: Options) -> int:
@@ -320,14 +349,6 @@ def _task_knobs(name: str) -> str:
     from glassnet.cli.text import knob_help
 
     return knob_help(catalog.task(name).recipe)
-
-
-def _network_page(name: str) -> str:
-    from glassnet import network
-    from glassnet.cli.text import knob_help, layer_table
-
-    constructor = network.find(name)
-    return f"{knob_help(network.schema(constructor), 'network.')}\n\n{layer_table(name)}"
 
 
 def knobs_of_all() -> str:
@@ -546,9 +567,30 @@ VERBS = (
         Verb(name, help, act, ((("name",), {"nargs": "?", "metavar": "NAME", "help": "show one"}),))
         for name, help, act in (
             ("tasks", "List tasks, or show one with its knobs.", tasks),
-            ("networks", "List networks, or show one with its layers and knobs.", networks),
             ("datasets", "List named data sets, or show one.", datasets),
         )
+    ),
+    Verb(
+        "networks",
+        "List networks, or show one with its knobs and all its layers.",
+        networks,
+        (
+            (("name",), {"nargs": "?", "metavar": "NAME", "help": "show one, such as resnet50"}),
+            (
+                ("--input",),
+                {
+                    "metavar": "SHAPE",
+                    "help": "channels x height x width of an image, as 3x224x224, or the number "
+                    "of columns of a table (default: the paper's)",
+                },
+            ),
+            (
+                ("--classes",),
+                {"type": int, "metavar": "N", "help": "outputs (default: the paper's)"},
+            ),
+        ),
+        takes_knobs=True,
+        more_help=lambda: "--network.KNOB sets any knob of the network: --network.depth 50",
     ),
     Verb(
         "activations",

@@ -6,7 +6,7 @@ with the error of always giving the same answer. A difference is
 - **there**, if its 95 % interval lies above 0 and its value is at least the threshold;
 - **not there**, if its interval ends below the threshold, or its value lies below it and its
   interval above 0: small, and known to be;
-- **not to be told** otherwise: there are too few examples.
+- **not to be told** otherwise: there are too few examples, as there always are below 20.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ CONFLICTING = 0.01
 labels are noisy for certain …"""
 CONFLICTING_ERROR = 0.2
 """… if that makes up this share of the validation error too."""
+FEW_ROWS = 20
+"""Validation rows below which no difference is taken to be there: the rows chose the best epoch as
+well, which an interval for so few of them does not know."""
 
 Name = Literal[
     "data in doubt", "high bias", "high variance", "data mismatch", "noise", "behind a tree model",
@@ -157,7 +160,7 @@ def state(gap: Gap, least: float) -> State:
 
 def judge_all(m: Measured) -> list[Finding]:
     """Name what was found, the gravest first."""
-    bias, variance = state(bias_gap(m), GAP * m.unit), state(variance_gap(m), GAP * m.unit)
+    bias, variance = (_told(m, gap) for gap in (bias_gap(m), variance_gap(m)))
     mismatch = _mismatch(m)
     noise = _noise(m, bias)
     found = [
@@ -182,6 +185,12 @@ def judge_all(m: Measured) -> list[Finding]:
 
 
 # --- The rules ------------------------------------------------------------------------------------
+
+
+def _told(m: Measured, gap: Gap) -> State:
+    """Whether a gap between training and validation is there, if there are rows to tell it."""
+    found = state(gap, GAP * m.unit)
+    return "not to be told" if found == "there" and m.validation.examples < FEW_ROWS else found
 
 
 def variance_gap(m: Measured) -> Gap:

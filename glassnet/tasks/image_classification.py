@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from glassnet import (
+    augmented,
     balance,
     curves,
     decisions,
@@ -29,37 +29,22 @@ from glassnet import (
     weights,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
-from glassnet.data import augment, images, sources
+from glassnet.data import augmentation, images, sources
+from glassnet.data.augmentation import Augment, Augmentation, Tta, refuse_crops_without_room
 from glassnet.data.images import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
-from glassnet.knobs import Knobs
+from glassnet.figures import Figure
 from glassnet.learners import between
 from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize, behind
+from glassnet.networks._views import Views
 from glassnet.optimizers import Muon
-from glassnet.recipe import Fit, LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
+from glassnet.recipe import CutmixAlpha, Fit, LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
-from glassnet.task import Batch, Data, Look, Prediction, Task
+from glassnet.task import Batch, Data, Look, Prediction, Review, Task
 
 TOP = 5
-
-
-class Augment(Knobs):
-    """Random changes of the training images that keep their class."""
-
-    shift: float = Field(
-        0.08,
-        ge=0,
-        lt=0.5,
-        description="Largest random shift, as a share of the image's side. 0 where the place "
-        "of things in the image matters.",
-    )
-    flip: bool = Field(
-        False,
-        description="Mirror half of the images left to right. Set it for photographs; never for "
-        "digits, letters or anything that has a left and a right.",
-    )
 
 
 class ImageClassification(Recipe):
@@ -92,6 +77,8 @@ class ImageClassification(Recipe):
     )
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
+    cutmix: CutmixAlpha = 0.0
+    tta: Tta = "none"
     loss: Literal["cross_entropy", "focal"] = Field(
         "cross_entropy",
         description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
@@ -102,6 +89,7 @@ class ImageClassification(Recipe):
     costs: Costs = None
 
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
+    _room = model_validator(mode="after")(refuse_crops_without_room)
 
 
 LOSSES: dict[str, Callable[[ImageClassification], Loss]] = {
@@ -129,16 +117,18 @@ def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
     """The chosen network, behind the layer that turns bytes into standardized floats."""
     chosen = build_network(recipe.network, facts.input_shape, len(facts.classes))
     front = Standardize(facts.mean, facts.std, facts.height, facts.width)
-    whole = nn.Sequential(front, chosen)
-    return tilt.levelled(whole, recipe, facts)
+    whole = tilt.levelled(nn.Sequential(front, chosen), recipe, facts)
+    return whole if recipe.tta == "none" else Views(whole, recipe.tta, facts.height, facts.width)
 
 
 def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
-    """Lay the chosen first weights into the network."""
+    """Lay the chosen first weights into the network, and tell what training will see."""
+    asked = recipe.augment != Augment() or recipe.tta != "none" or data.facts.stored is not None
+    told = augmentation.sentences(recipe, data.facts) if asked else []
     if recipe.weights is None:
-        return ()
+        return told
     found = weights.read(recipe.weights)
-    return [weights.put(behind(network), found, data.facts.classes).sentence]
+    return [weights.put(behind(network), found, data.facts.classes).sentence, *told]
 
 
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -155,27 +145,23 @@ def learner(
 ) -> learners.Supervised:
     """The chosen loss on augmented, and then mixed, batches."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    side = min(data.facts.height, data.facts.width)
-    change = augmentation(recipe.augment, round(recipe.augment.shift * side))
-    mix = mixing.mixup(recipe.mixup, mixing.blend, recipe.fit)
+    change, mix = changes(recipe, data.facts)
     num_examples = len(data.positions(0)[0])
     return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change, mix=mix)
 
 
-def augmentation(knobs: Augment, pixels: int) -> Callable[[Tensor], Tensor] | None:
-    """The chosen changes, one after another; None if there are none."""
-    steps: list[Callable[[Tensor], Tensor]] = []
-    if pixels:
-        steps.append(partial(augment.shift, pixels=pixels))
-    if knobs.flip:
-        steps.append(augment.flip)
+def changes(
+    recipe: ImageClassification, facts: ImageFacts
+) -> tuple[Augmentation, mixing.Mixing | None]:
+    """What happens to a batch of images before the network sees it."""
+    mix = mixing.of_images(recipe.mixup, recipe.cutmix, recipe.fit)
+    return Augmentation(recipe.augment, facts), mix
 
-    def change(batch: Tensor) -> Tensor:
-        for step in steps:
-            batch = step(batch)
-        return batch
 
-    return change if steps else None
+def seen(review: Review[Batch]) -> Figure:
+    """What training sees."""
+    told = augmentation.sentences(review.recipe, review.facts)
+    return augmented.pictures(review, *changes(review.recipe, review.facts), told)
 
 
 def predict(
@@ -218,6 +204,7 @@ TASK = Task(
         "costs": curves.costs,
         "confusion": views.confusion,
         "classes": views.per_class,
+        "augmented": seen,
         "mistakes": views.mistaken_images,
         "calibration": curves.calibration,
         "precision_recall": curves.precision_recall,
