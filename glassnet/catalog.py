@@ -116,11 +116,11 @@ def _values(reference: str) -> dict[str, Any]:
 def _with_weights(values: dict[str, Any], chosen: Task[Any, Any]) -> dict[str, Any]:
     """Bind first weights to a place or a commit: a run is told in full by its recipe."""
     origin = values.get("weights")
-    if "weights" not in chosen.recipe.model_fields or not isinstance(origin, str):
+    if "weights" not in chosen.recipe.model_fields or not isinstance(origin, str | Path):
         return values
     from glassnet import weights
 
-    return {**values, "weights": weights.settled(origin)}
+    return {**values, "weights": weights.settled(str(origin))}
 
 
 def _with_paths(values: dict[str, Any]) -> dict[str, Any]:

@@ -211,8 +211,13 @@ def _through_transformers(folder: Path) -> dict[str, Tensor]:
 
     It runs no code of the repository.
     """
-    from transformers import AutoModelForImageClassification
-
+    try:
+        from transformers import AutoModelForImageClassification
+    except ImportError as error:
+        raise UserError(
+            f"{folder} holds a network of the transformers library, which is not installed: "
+            f"pip install 'glassnet[transformers]' ({error})"
+        ) from None
     try:
         model = AutoModelForImageClassification.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False

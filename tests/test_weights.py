@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -560,6 +561,19 @@ def test_kinds_of_transformers_give_as_many_answers_as_classes(kind: str) -> Non
     assert state[head[0]].shape[0] == 5
 
 
+def test_without_the_library_the_command_that_installs_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"vit.a": torch.ones(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match=r"pip install 'glassnet\[transformers\]'"):
+        weights.read(str(tmp_path))
+    knobs = NetworkKnobs(**weights.about(str(tmp_path))["network"])
+    with pytest.raises(UserError, match=r"pip install 'glassnet\[transformers\]'"):
+        network.build_network(knobs, (3, 32, 32), 5)
+
+
 def test_a_kind_that_is_none_is_refused() -> None:
     knobs = NetworkKnobs(**{"name": "backbone", "config": {"model_type": "vitt"}})
     with pytest.raises(UserError, match="builds no image classifier .*vitt"):
@@ -567,5 +581,10 @@ def test_a_kind_that_is_none_is_refused() -> None:
 
 
 def test_the_python_api_takes_weights_as_well(photos: Path, resnet_file: Path) -> None:
+    run = glassnet.train(
+        str(photos), weights=resnet_file, size=32, resize=32, epochs=1, threads=1, show=False,
+        runs=resnet_file.parent / "runs",
+    )  # fmt: skip
+    assert run.recipe["weights"] == str(resnet_file)
     with pytest.raises(UserError, match="There are no weights"):
         glassnet.train(str(photos), weights="nowhere.pth", show=False)
