@@ -55,7 +55,7 @@ def resolve(
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
-    values = _with_weights(values, chosen)
+    values = {**values, **chosen.bound(values)}
     values = merge(chosen.implied(values), values)
     from glassnet import network
 
@@ -111,16 +111,6 @@ def _values(reference: str) -> dict[str, Any]:
     if not references.exists(path) and reference in listing.names("recipes", ".yaml"):
         return recipe(reference)
     return {"data": reference}
-
-
-def _with_weights(values: dict[str, Any], chosen: Task[Any, Any]) -> dict[str, Any]:
-    """Bind first weights to a place or a commit: a run is told in full by its recipe."""
-    origin = values.get("weights")
-    if "weights" not in chosen.recipe.model_fields or not isinstance(origin, str | Path):
-        return values
-    from glassnet import weights
-
-    return {**values, "weights": weights.settled(str(origin))}
 
 
 def _with_paths(values: dict[str, Any]) -> dict[str, Any]:

@@ -585,6 +585,6 @@ def test_the_python_api_takes_weights_as_well(photos: Path, resnet_file: Path) -
         str(photos), weights=resnet_file, size=32, resize=32, epochs=1, threads=1, show=False,
         runs=resnet_file.parent / "runs",
     )  # fmt: skip
-    assert run.recipe["weights"] == str(resnet_file)
+    assert run.recipe.weights == str(resnet_file)
     with pytest.raises(UserError, match="There are no weights"):
         glassnet.train(str(photos), weights="nowhere.pth", show=False)

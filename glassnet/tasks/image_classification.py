@@ -131,6 +131,12 @@ def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) ->
     return [weights.put(behind(network), found, data.facts.classes).sentence, *told]
 
 
+def bound(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Bind first weights to a place or a commit: the recipe tells a run in full."""
+    origin = values.get("weights")
+    return {"weights": weights.settled(str(origin))} if origin else {}
+
+
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """First weights bring the network that they are for, and how its inputs were prepared."""
     if not values.get("weights"):
@@ -193,6 +199,7 @@ TASK = Task(
     ),
     start=start,
     implied=implied,
+    bound=bound,
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
