@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassnet import catalog, device, listing, network
+from glassnet.data import shelf
+from glassnet.errors import UserError
 from glassnet.version import __version__
 
 
@@ -28,7 +30,7 @@ class Row:
 
 def run() -> list[Row]:
     """Check everything; nothing is changed."""
-    return [_versions(), _machine(), _disk(), _data(), *_catalogue()]
+    return [_versions(), _machine(), _disk(), _data(), _cache(), *_catalogue()]
 
 
 def _versions() -> Row:
@@ -52,6 +54,24 @@ def _data() -> Row:
     mirror = os.environ.get("GLASSNET_DATA")
     there = mirror is None or "://" in mirror or Path(mirror).is_dir()
     return Row("GLASSNET_DATA", mirror or "not set: named data sets are downloaded", there)
+
+
+def _cache() -> Row:
+    held = shelf.entries()
+    try:
+        limit = f"limit {shelf.limit() / 1e9:.1f} GB"
+    except UserError as error:
+        return Row("cache of images", str(error), False)
+    size = sum(entry.size for entry in held) / 1e9
+    found = f"{shelf.folder()}: {size:.2f} GB in {len(held)} entries; {limit}"
+    return Row("cache of images", found, True)
+
+
+def clear_cache() -> Row:
+    """Empty the cache of decoded images, but for what is in use."""
+    freed, kept = shelf.clear()
+    left = f"; {kept} entries are in use and stay" if kept else ""
+    return Row("cache of images", f"{freed / 1e9:.2f} GB freed in {shelf.folder()}{left}", True)
 
 
 def _catalogue() -> list[Row]:

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from data_fixtures import (
 )
 from PIL import Image
 
-from glassnet.data import images, pixels
+from glassnet.data import keeping, pixels
 from glassnet.data.images import ImageFacts, open_images, read_raw, to_tensor
 from glassnet.errors import UserError
 
@@ -261,15 +262,130 @@ def test_16_bit_grey_keeps_its_scale():
     assert np.abs(tensor[0].numpy() - ramp / 257.0).max() <= 0.51
 
 
-def test_exif_orientation_is_applied():
-    image = picture(1, 12, 10)
+QUARTERS = np.array([[[250, 10, 10], [10, 250, 10]], [[10, 10, 250], [200, 200, 10]]], np.uint8)
+
+
+def quarters():
+    """Red and green above blue and yellow, 12 x 10: where each lies tells how it was turned."""
+    return Image.fromarray(QUARTERS.repeat(6, 0).repeat(5, 1))
+
+
+def corners(tensor):
+    """One colour out of each quarter, as in QUARTERS."""
+    height, width = tensor.shape[1:]
+    picked = tensor[:, [2, height - 3]][:, :, [2, width - 3]]
+    return picked.permute(1, 2, 0).to(torch.int16).numpy()
+
+
+TURNED = {
+    1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2), 8: lambda a: np.rot90(a),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", TURNED)
+def test_exif_orientation_is_applied(orientation, format):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 270 degrees
-    data = as_bytes(image, "JPEG", exif=exif, quality=95)
-    assert pixels.header(data) == pixels.Shape(10, 12, 3)
-    upright = to_tensor(as_bytes(image, "JPEG", quality=95), facts_of())
-    turned = to_tensor(data, facts_of(height=10, width=12))
-    assert torch.equal(turned, torch.rot90(upright, -1, (1, 2)))
+    exif[0x0112] = orientation
+    lossless = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}}
+    data = as_bytes(quarters(), format, exif=exif, **lossless.get(format, {}))
+    shape = pixels.header(data)
+    assert (shape.height, shape.width) == ((10, 12) if orientation >= 5 else (12, 10))
+    tensor = to_tensor(data, facts_of(height=shape.height, width=shape.width))
+    assert np.abs(corners(tensor) - TURNED[orientation](QUARTERS.astype(np.int16))).max() <= 4
+
+
+def png_of_16_bits(array, colour_type):
+    """A PNG as Pillow cannot write it."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 16, colour_type, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def ycck(image):
+    """A CMYK JPEG whose colours are stored as brightness and two differences, as Adobe does it."""
+    cmy, k = np.array(image.convert("CMYK"))[..., :3], np.array(image.convert("CMYK"))[..., 3:]
+    ycc = np.array(Image.fromarray(cmy).convert("YCbCr"))  # the decoder's 255 - RGB
+    four = Image.fromarray(np.concatenate([255 - ycc, k], 2), "CMYK")
+    data = bytearray(as_bytes(four, "JPEG", quality=98, subsampling=0))
+    adobe = data.index(b"Adobe")
+    data[adobe + 11] = 2  # the transform: YCCK
+    return bytes(data)
+
+
+def forms_of_colour():
+    image, array = quarters(), np.array(quarters())
+    palette, sixteen = image.convert("P", palette=Image.Palette.ADAPTIVE), array.astype(">u2") * 257
+    opaque = np.full((12, 10, 1), 65535, ">u2")
+    cmyk = image.convert("CMYK")
+    fine = {"quality": 98, "subsampling": 0}
+    return {
+        "palette PNG": as_bytes(palette),
+        "GIF": as_bytes(palette, "GIF"),
+        "16-bit RGB PNG": png_of_16_bits(sixteen, 2),
+        "16-bit RGBA PNG": png_of_16_bits(np.concatenate([sixteen, opaque], 2), 6),
+        "CMYK JPEG": as_bytes(cmyk, "JPEG", **fine),
+        "YCCK JPEG": ycck(image),
+        "CMYK TIFF": as_bytes(cmyk, "TIFF"),
+        "YCbCr TIFF": as_bytes(image.convert("YCbCr"), "TIFF"),
+        "progressive JPEG": as_bytes(image, "JPEG", progressive=True, **fine),
+        "animated GIF": as_bytes(palette, "GIF", save_all=True, append_images=[picture(1)]),
+        "animated PNG": as_bytes(image, save_all=True, append_images=[picture(1)]),
+        "animated WebP": as_bytes(
+            image, "WEBP", save_all=True, append_images=[picture(1)], lossless=True
+        ),
+        "TIFF of two pages": as_bytes(image, "TIFF", save_all=True, append_images=[picture(1)]),
+    }
+
+
+@pytest.mark.parametrize("form", forms_of_colour())
+def test_colours_are_the_same_in_every_form(form):
+    data = forms_of_colour()[form]
+    assert np.abs(corners(to_tensor(data, facts_of())) - QUARTERS.astype(np.int16)).max() <= 6
+    assert pixels.header(data) == pixels.Shape(12, 10, 3)
+    assert pixels.num_frames(data) == (2 if "animated" in form or "two" in form else 1)
+
+
+def forms_of_grey():
+    levels = np.array(quarters())[..., 0]
+    whole = levels.astype(np.float32)
+    sixteen = Image.fromarray(levels.astype(np.uint16) * 257)
+    with_alpha = np.stack([levels.astype(">u2") * 257, np.full((12, 10), 65535, ">u2")], 2)
+    return {
+        "16-bit PNG": as_bytes(sixteen),
+        "16-bit TIFF": as_bytes(sixteen, "TIFF"),
+        "16-bit PNG with alpha": png_of_16_bits(with_alpha, 4),
+        "float TIFF to 1": as_bytes(Image.fromarray(whole / 255), "TIFF"),
+        "float TIFF to 255": as_bytes(Image.fromarray(whole), "TIFF"),
+        "32-bit TIFF": as_bytes(Image.fromarray(levels.astype(np.int32)), "TIFF"),
+        "grey and alpha": as_bytes(Image.fromarray(levels).convert("LA")),
+    }
+
+
+@pytest.mark.parametrize("form", forms_of_grey())
+def test_grey_is_the_same_in_every_form(form):
+    data = forms_of_grey()[form]
+    found = corners(to_tensor(data, facts_of(channels=1)))[..., 0]
+    assert np.abs(found - QUARTERS[..., 0].astype(np.int16)).max() <= 1
+    assert pixels.header(data) == pixels.Shape(12, 10, 1)
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_a_transparent_colour_of_a_palette_is_put_on_white(format):
+    palette = quarters().convert("P", palette=Image.Palette.ADAPTIVE)
+    data = as_bytes(palette, format, transparency=palette.getpixel((0, 0)))
+    found = corners(to_tensor(data, facts_of()))
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[1].tolist() == QUARTERS[1].tolist()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -484,12 +600,30 @@ def test_unlabelled_and_stray_images_beside_parts_are_reported(tmp_path):
         (np.zeros((0, 5)), r"shape \(0, 5, 1\)"),
         ("nowhere.png", "cannot be read.*check the path"),
         (b"hello", "text file"),
+        (b"", "is empty"),
+        (b"<!DOCTYPE html><html>no such page", "web page.*download that failed.*fetch"),
+        ("<html>\n<title>Größe".encode(), "web page"),
+        (b'<?xml version="1.0"?>\n<svg width="9"/>', "drawing .SVG.*export it as PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(90), "HEIC.*convert it to JPEG"),
+        (b"%PDF-1.7\n%\xe2\xe3", "document.*export its pages"),
+        (b"II*\0" + bytes(90), "TIFF of a kind that cannot be read.*export it as 8-bit"),
+        (b"\1\2\3\xff" * 30, "is no image"),
         ({"a": 1}, "is a dict.*give a path"),
     ],
 )
 def test_bad_single_images_are_explained(image, words):
     with pytest.raises(UserError, match=words):
         to_tensor(image, facts_of())
+
+
+def test_pictures_of_other_programs_are_to_be_converted(tmp_path):
+    for number in range(2):
+        write(tmp_path / "cat" / f"{number}.HEIC", "x")
+    with pytest.raises(UserError, match=r"no images \(found: 2 × .heic\). Conv"):
+        open_images(tmp_path)
+    class_folders(tmp_path)
+    problems = open_images(tmp_path).problems
+    assert told(problems, "0.HEIC", "2 files of type .heic cannot be read", "convert them to JPEG")
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
@@ -507,8 +641,8 @@ def test_no_damage_to_a_file_escapes_as_another_error(format):
 
 
 def test_more_than_the_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_memory", lambda: 1000.0)
-    source = open_images(class_folders(tmp_path))
+    monkeypatch.setattr(keeping, "memory", lambda: 1000.0)
+    source = open_images(class_folders(tmp_path), cache="memory")
     with pytest.raises(UserError, match="8 images of 12 x 10 pixels need .* smaller size than 10"):
         source.facts(everything(source))
 

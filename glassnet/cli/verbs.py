@@ -322,7 +322,7 @@ def check(options: Options) -> int:
     from glassnet import checkup
     from glassnet.cli.text import table
 
-    rows = checkup.run()
+    rows = [checkup.clear_cache()] if options.clear_cache else checkup.run()
     answer = {"checks": [vars(row) for row in rows]}
     say(options, answer, table(["", "check", "found"], [[r.mark, r.name, r.found] for r in rows]))
     return 0 if all(row.good for row in rows) else 1
@@ -612,5 +612,15 @@ VERBS = (
             (("names",), {"nargs": "*", "metavar": "NAME", "help": "after `check`: which"}),
         ),
     ),
-    Verb("check", "Check this installation: devices, packages, catalogue.", check),
+    Verb(
+        "check",
+        "Check this installation: devices, packages, cache, catalogue.",
+        check,
+        (
+            (
+                ("--clear-cache",),
+                {"action": "store_true", "help": "remove decoded images that no run uses now"},
+            ),
+        ),
+    ),
 )

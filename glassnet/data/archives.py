@@ -1,28 +1,38 @@
 """Files by relative name, whether they lie in a folder, a .zip or a .tar(.gz, .bz2, .xz).
 
 Nothing is ever extracted to a place that an archive chooses: members of a zip are read in memory,
-a tar is decompressed once into an anonymous temporary file, which the system removes by itself,
-and its members are slices of that file. So a packed set is read without seeking back.
+a tar is decompressed into one file, whose slices its members are. That file and the list of the
+members lie in the cache, so that the next start finds them; where the cache has no room, it is an
+anonymous temporary file, which the system removes by itself.
 """
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import errno
 import gzip
+import hashlib
 import io
+import json
 import lzma
 import mmap
 import os
 import tarfile
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
+from filelock import FileLock
+
+from glassnet.data import shelf
 from glassnet.errors import UserError
+from glassnet.progress import warn
 from glassnet.task import Problem
 
 MAX_BYTES = 32 * 2**30
@@ -35,6 +45,9 @@ MAX_RATIO = 1100
 """Deflate cannot pack better than 1032 : 1 (zlib's manual); bz2 and xz can, and bombs do."""
 RATIO_FREE = 256 * 2**20
 """Archives that unpack to less are harmless whatever their ratio."""
+
+KEPT = 4 * 2**20
+"""Smaller packed archives are unpacked anew each time: it takes a tenth of a second."""
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
@@ -50,6 +63,10 @@ class Files(Protocol):
 
     def read(self, name: str, /) -> bytes:
         """Return the content of one file; safe to call from several threads."""
+        ...
+
+    def stamp(self) -> str:
+        """Changes when a file is written, without reading any."""
         ...
 
 
@@ -149,11 +166,20 @@ class Folder:
         """Return the content of one file."""
         return (self.path / name).read_bytes()
 
+    def stamp(self) -> str:
+        """When each file was written last."""
+        written = ((self.path / name).stat().st_mtime_ns for name in self.sizes)
+        return hashlib.sha256(",".join(map(str, written)).encode()).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _folder_to_read, (self.path,)
+
 
 class Zip:
     """A .zip archive, read in memory."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.problems: list[Problem] = []
         self._zip = zipfile.ZipFile(path)
         members = [m for m in self._zip.infolist() if not m.is_dir()]
@@ -171,30 +197,51 @@ class Zip:
         except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise OSError(f"damaged in the archive: {error}") from error
 
+    def stamp(self) -> str:
+        """When the archive was written last."""
+        return _stamp(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Zip, (self.path,)
+
 
 class Tar:
     """A .tar archive, packed or not."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.problems: list[Problem] = []
-        self._offsets: dict[str, int] = {}
-        sizes: dict[str, int] = {}
-        links = []
-        with _unpacked(path) as plain:
-            for member in tarfile.open(fileobj=plain, mode="r:"):  # noqa: SIM115 - plain is closed
-                if member.isreg():
-                    sizes[member.name] = member.size
-                    self._offsets[_plain_name(member.name)] = member.offset_data
-                elif not member.isdir():
-                    links.append(member.name)
+        with contextlib.ExitStack() as stack:
+            plain, listing = _unpacked(path, stack)
             self._bytes = mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ)
-        _report_links(path, links, self.problems)
-        self.sizes: Mapping[str, int] = _checked(path, sizes)
+            weakref.finalize(self, stack.pop_all().close)
+        _report_links(path, listing.links, self.problems)
+        self.sizes: Mapping[str, int] = listing.sizes
+        self._offsets = listing.starts
 
     def read(self, name: str) -> bytes:
         """Return the content of one member."""
         start = self._offsets[name]
         return self._bytes[start : start + self.sizes[name]]
+
+    def stamp(self) -> str:
+        """When the archive was written last."""
+        return _stamp(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tar, (self.path,)
+
+
+def _folder_to_read(path: Path) -> Folder:
+    """A folder of which names are known: it is not listed again."""
+    folder = Folder.__new__(Folder)
+    folder.path, folder.problems, folder.sizes = path, [], {}
+    return folder
+
+
+def _stamp(path: Path) -> str:
+    about = path.stat()
+    return f"{about.st_size} {about.st_mtime_ns}"
 
 
 def _walk(
@@ -266,19 +313,90 @@ def _is_zip_link(member: zipfile.ZipInfo) -> bool:
     return (member.external_attr >> 28) == 0o12  # the file type of a symbolic link in Unix modes
 
 
-def _unpacked(path: Path) -> IO[bytes]:
-    """Open a plain tar, decompressing into an anonymous temporary file where needed."""
+@dataclass(frozen=True)
+class _Listing:
+    """What a tar holds: nothing that climbs out of it, and names made plain."""
+
+    sizes: dict[str, int]
+    """Name -> bytes, of files; in the order of the names."""
+    starts: dict[str, int]
+    """Name -> where its bytes begin."""
+    links: list[str]
+    """Links and devices, which are refused."""
+
+
+def _unpacked(path: Path, stack: contextlib.ExitStack) -> tuple[IO[bytes], _Listing]:
+    """Open a tar as a plain one, from the cache where it must be unpacked; and list it."""
     with path.open("rb") as file:
         opener = _opener(file.read(6))
     if opener is None:
-        return path.open("rb")
-    plain: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        plain = stack.enter_context(cast(IO[bytes], path.open("rb")))
+        return plain, _list(path, plain)
+    if path.stat().st_size >= KEPT:
+        with contextlib.suppress(shelf.NoRoom, OSError):
+            return _kept(path, opener, stack)
+    plain = stack.enter_context(cast(IO[bytes], tempfile.TemporaryFile()))  # noqa: SIM115
+    _unpack(path, opener, plain)
+    return plain, _list(path, plain)
+
+
+def _kept(
+    path: Path, opener: Callable[[Path], IO[bytes]], stack: contextlib.ExitStack
+) -> tuple[IO[bytes], _Listing]:
+    """The unpacked tar and its list from the cache; made if they are missing or damaged."""
+    about = path.stat()
+    what = [str(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ino]
+    folder, used = shelf.hold("tar-" + hashlib.sha256(repr(what).encode()).hexdigest()[:28])
+    stack.enter_context(used)
+    held, listing = folder / "plain.tar", folder / "members.json"
+    with FileLock(folder / "writing"):
+        if (found := _read_kept(held, listing)) is None:
+            shelf.make_room(8 * about.st_size, folder)  # a guess: what it will be is not known
+            with shelf.written(held) as file:
+                _unpack(path, opener, file)
+                found = _list(path, file)
+                file.seek(0)
+                crc = _crc32(file)
+            shelf.make_room(held.stat().st_size, folder)
+            with shelf.written(listing) as file:
+                file.write(json.dumps({"crc": crc, **vars(found)}).encode())
+    return stack.enter_context(held.open("rb")), found
+
+
+def _read_kept(held: Path, listing: Path) -> _Listing | None:
+    if not (listing.exists() and held.exists()):
+        return None
     try:
-        _unpack(path, opener, plain)
-    except BaseException:
-        plain.close()
-        raise
-    return plain
+        about = json.loads(listing.read_bytes())
+        with held.open("rb") as file:
+            whole = _crc32(file) == about.pop("crc")
+        found = _Listing(**about)
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        where = f"cache {held}"
+        warn([Problem(where, "the unpacked archive was damaged", "thrown away and unpacked anew")])
+        return None
+    return found
+
+
+def _crc32(file: IO[bytes]) -> int:
+    crc = 0
+    while block := file.read(1 << 20):
+        crc = zlib.crc32(block, crc)
+    return crc
+
+
+def _list(path: Path, plain: IO[bytes]) -> _Listing:
+    sizes, starts, links = {}, {}, []
+    plain.seek(0)
+    for member in tarfile.open(fileobj=plain, mode="r:"):  # noqa: SIM115 - plain is closed
+        if member.isreg():
+            sizes[member.name] = member.size
+            starts[_plain_name(member.name)] = member.offset_data
+        elif not member.isdir():
+            links.append(member.name)
+    return _Listing(_checked(path, sizes), starts, links)
 
 
 def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], plain: IO[bytes]) -> None:
@@ -289,7 +407,6 @@ def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], plain: IO[bytes]) -
             _refuse_bomb(path, total)
             plain.write(block)
     plain.flush()
-    plain.seek(0)
 
 
 def _opener(magic: bytes) -> Callable[[Path], IO[bytes]] | None:

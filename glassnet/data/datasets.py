@@ -110,7 +110,7 @@ def fetch(name: str, *, mirror: str | None = None, progress: Progress | None = N
             f"GLASSNET_DATA says {mirror!r}, which is no folder. Set it to a folder that holds "
             f"{data.mirror or data.name}/, to an http address, or unset it to download."
         )
-    folder = _cache() / name
+    folder = cache_folder() / name
     with _disk_errors(folder, data), _locked(folder):
         if data.builtin:
             _write_builtin(data, folder)
@@ -130,7 +130,8 @@ def _only_linked(data: DataSet, folder: Path) -> Path:
     return visible[0] if len(visible) == 1 else folder
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where everything lies that can be fetched or made again."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "glassnet"
 

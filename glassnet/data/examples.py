@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassnet.task import Batch
+from glassnet.task import Batch, Examples
 
 SMALL = 16 * 2**20
 """Bytes that may be copied once an epoch: picking rows batch by batch makes the training of a small
@@ -38,17 +38,24 @@ class TensorExamples:
 
     def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
         """Yield the batch at each index; slices of one rearranged copy if that is small."""
-        if self.inputs.nbytes > SMALL or not indices:
-            return map(self.batch, indices[first:])
-        # All indices, even those that are skipped: where a slice lies in memory may change the
-        # last bit of a matrix product, and a resumed epoch must have the slices of a whole one.
-        copy, sizes = self.batch(torch.cat(list(indices))), [len(index) for index in indices]
-        inputs, targets = copy.inputs.split(sizes), copy.targets.split(sizes)
-        weights = [None] * len(sizes) if copy.weights is None else copy.weights.split(sizes)
-        return map(Batch, inputs[first:], targets[first:], weights[first:])
+        return in_slices(self, self.inputs.nbytes, indices, first)
 
     def to(self, device: Any, /) -> TensorExamples:
         """Return the same examples on ``device``."""
         weights = None if self.weights is None else self.weights.to(device)
         moved = (self.rows.to(device), self.inputs.to(device), self.targets.to(device))
         return TensorExamples(*moved, weights)
+
+
+def in_slices(
+    examples: Examples[Batch], num_bytes: int, indices: Sequence[Tensor], first: int
+) -> Iterator[Batch]:
+    """The batch at each index; slices of one rearranged copy if all inputs are small."""
+    if num_bytes > SMALL or not indices:
+        return map(examples.batch, indices[first:])
+    # All indices, even those that are skipped: where a slice lies in memory may change the
+    # last bit of a matrix product, and a resumed epoch must have the slices of a whole one.
+    copy, sizes = examples.batch(torch.cat(list(indices))), [len(index) for index in indices]
+    inputs, targets = copy.inputs.split(sizes), copy.targets.split(sizes)
+    weights = [None] * len(sizes) if copy.weights is None else copy.weights.split(sizes)
+    return map(Batch, inputs[first:], targets[first:], weights[first:])

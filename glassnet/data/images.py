@@ -14,7 +14,6 @@ Legend: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,11 +28,15 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from glassnet.data import layouts, pixels
+from glassnet.data import keeping, layouts, pixels, shelf
 from glassnet.data.archives import Files, is_archive, open_files
 from glassnet.data.examples import TensorExamples
+from glassnet.data.keeping import Held, Memory, Place
 from glassnet.data.layouts import ArrayStore, Layout
+from glassnet.data.packed import Decoded, Packed, PackedExamples
 from glassnet.data.pixels import Geometry, Shape, Unreadable
+from glassnet.data.shelf import NoRoom
+from glassnet.data.stream import Streamed, StreamedExamples
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
 from glassnet.knobs import Knobs
@@ -130,6 +133,7 @@ def open_images(
     size: int | None = None,
     resize: int | None = None,
     preprocessing: Preprocessing | None = None,
+    cache: Place = "auto",
     progress: Progress | None = None,
 ) -> ImageSource:
     """Open a set of labelled images.
@@ -139,13 +143,14 @@ def open_images(
         size: The shorter side, in pixels, of what the network reads.
         resize: The shorter side, in pixels, that images are brought to; at least ``size``.
         preprocessing: How pixels become numbers; unset knobs are learned from the training rows.
+        cache: Where decoded images are kept.
         progress: Is told how many images were decoded, and of how many.
     """
     if size is not None and size < 1:
         raise UserError(f"size must be at least 1 pixel, found {size}.")
     progress = progress or partial(tell, "decoding images")
     layout = layouts.find(Path(path).expanduser())
-    form = Form(size, resize, preprocessing or Preprocessing())
+    form = Form(size, resize, preprocessing or Preprocessing(), cache)
     return ImageSource(layout, Path(path), form, progress)
 
 
@@ -212,6 +217,7 @@ class Form:
     size: int | None
     resize: int | None
     preprocessing: Preprocessing
+    cache: Place = "auto"
 
 
 class ImageSource:
@@ -225,7 +231,7 @@ class ImageSource:
         self._shapes: dict[int, Shape] = {}
         self._failed: set[int] = set()
         self._animated: dict[int, int] = {}
-        self._decoded: _Decoded | None = None
+        self._held: tuple[str, Held] | None = None
 
     def __len__(self) -> int:
         return len(self.layout.labels)
@@ -254,11 +260,10 @@ class ImageSource:
             raise UserError(f"{self.path}: no image is left to learn from.")
         read, geometry = self._geometry(numbers)
         whites = layouts.whites(self.layout.store, rows.numpy())
-        decoded = self._read(numbers, geometry, whites)
+        held, kept = self._read(numbers, geometry, whites)
         self._refuse_empty_classes(numbers)
-        kept, pixels = decoded.take(numbers)
         wanted = self.form.preprocessing
-        mean, std = _mean_and_std(pixels)
+        mean, std = _mean_and_std(held.levels(kept))
         mean = _of_each_channel("mean", wanted.mean, mean)
         std = _of_each_channel("std", wanted.std, std)
         counts = np.bincount(self.layout.labels[kept.numpy()], minlength=len(self.classes))
@@ -270,16 +275,16 @@ class ImageSource:
             classes=self.classes, class_counts=counts.tolist(), whites=whites,
         )  # fmt: skip
 
-    def examples(self, rows: Tensor, facts: ImageFacts, /) -> TensorExamples:
+    def examples(
+        self, rows: Tensor, facts: ImageFacts, /
+    ) -> TensorExamples | PackedExamples | StreamedExamples:
         """Decode these rows; what cannot be read is reported and left out.
 
         The inputs may be the source's own copy, which later calls return again: never change them
         in place.
         """
-        decoded = self._read(rows.tolist(), facts.geometry, facts.whites)
-        kept, inputs = decoded.take(rows.tolist())
-        targets = torch.from_numpy(self.layout.labels[kept.numpy()].copy())
-        return TensorExamples(kept, inputs, targets)
+        held, kept = self._read(rows.tolist(), facts.geometry, facts.whites)
+        return held.examples(kept, torch.from_numpy(self.layout.labels[kept.numpy()].copy()))
 
     def shapes(self, rows: Sequence[int]) -> list[Shape]:
         """Read the headers of these rows; those that fail are left out."""
@@ -302,69 +307,90 @@ class ImageSource:
         stored = _stored(read, self.form.resize)
         crop = read if wanted.fit == "resize_first" else None
         geometry = Geometry(channels, *stored, wanted.interpolation, wanted.fit, crop)
-        self._refuse_too_much(len(rows), geometry)
         self._report_cropped(shapes, geometry)
         return read, geometry
 
-    def _read(self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]) -> _Decoded:
-        """Decode what has not been decoded in this form already."""
-        form = (geometry, tuple(sorted(whites.items())))
-        held = self._decoded if self._decoded and self._decoded.form == form else None
-        known = held.position if held else {}
-        missing = [row for row in rows if row not in known and row not in self._failed]
-        if held is None or missing:
-            found = self._decode(missing, geometry, whites)
-            held = _Decoded(form, *found) if held is None else held.joined(*found)
-            self._decoded = held
-            self._report_animated()
+    def _read(
+        self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]
+    ) -> tuple[Held, Tensor]:
+        """Decode what has not been decoded in this form; and which of the rows can be used."""
+        form = _Wanted(self, rows, geometry, whites)
+        if self._held is None or self._held[0] != form.key:
+            self._held = form.key, self._place(form)
+        wanted = [row for row in rows if row not in self._failed]
+        try:
+            self._held[1].fill(wanted)
+        except (OSError, NoRoom) as error:
+            self._held = form.key, self._elsewhere(form, error)
+            self._held[1].fill(wanted)
+        held = self._held[1]
+        self._report(held, wanted)
         self._refuse_many_failures(rows)
+        kept = [row for row in wanted if row not in self._failed]
+        return held, torch.tensor(kept, dtype=torch.int64)
+
+    def _place(self, form: _Wanted) -> Held:
+        """The place for images of this form."""
+        place = keeping.place(self.form.cache, self.layout, form.size, plain=form.is_plain)
+        if place == "stream":
+            return self._streamed(form)
+        if place == "memory":
+            self._refuse_too_much(form)
+            return Memory(len(self), form.shape, form.decode, form.gather)
+        try:
+            held = Packed(form.key, self.layout.names, form.shape, form.decode)
+        except OSError as error:
+            return self._elsewhere(form, error)
+        if held.damage:
+            where, what = f"cache {held.path}", f"was damaged: {held.damage}"
+            self.problems.append(Problem(where, what, "thrown away and built anew"))
         return held
 
-    def _decode(
-        self, rows: Sequence[int], geometry: Geometry, whites: dict[str, float]
-    ) -> tuple[list[int], Tensor]:
-        store = self.layout.store
-        shape = (len(rows), geometry.channels, geometry.height, geometry.width)
-        inputs = torch.empty(shape, dtype=torch.uint8)
-        if isinstance(store, ArrayStore) and _fits(store, rows, geometry):
-            _gather(store, rows, inputs)
-            kept = list(rows)
-        else:
-            form = ImageFacts.of(geometry, whites)
-            kept = []
-            for row, image in self._attempts(lambda row: self._one(row, form), rows, self.progress):
-                inputs[len(kept)] = image
-                kept.append(row)
-        if isinstance(store, ArrayStore):
-            store.forget()
-        return kept, inputs[: len(kept)]
+    def _elsewhere(self, form: _Wanted, error: Exception) -> Held:
+        """Where to keep what the disk does not take."""
+        needed = len(self) * form.size
+        fits = needed <= keeping.SHARE * keeping.memory()
+        what = f"cannot take the decoded images ({getattr(error, 'strerror', None) or error})"
+        instead = "kept in memory" if fits else "decoded anew at each epoch, which is slower"
+        remedy = f"they are {instead}; free some space, or set {shelf.VARIABLE}"
+        self.problems.append(Problem(f"cache {shelf.folder()}", what, remedy))
+        if fits:
+            return Memory(len(self), form.shape, form.decode, form.gather)
+        return self._streamed(form)
 
-    def _one(self, row: int, form: ImageFacts) -> Tensor:
-        raw = self.layout.store.raw(row)
-        if isinstance(raw, bytes) and (frames := pixels.num_frames(raw)) > 1:
-            self._animated[row] = frames
-        return to_tensor(raw, form)
+    def _streamed(self, form: _Wanted) -> Held:
+        if isinstance(self.layout.store, ArrayStore):
+            raise UserError(
+                f"{self.path} is an array, which is read as a whole: it cannot be streamed. Set "
+                "--cache memory or disk, or write the images as files."
+            )
+        read = Reader(self.layout.store.files, form.facts)
+        return Streamed(form.key, self.layout.names, form.shape, form.decode, read)
+
+    def _report(self, held: Held, rows: Sequence[int]) -> None:
+        """Tell what is known of these rows, now or since they were packed; each row once."""
+        for row in rows:
+            if problem := held.index.problems.get(row):
+                self._failed.add(row)
+                self.problems.append(replace(problem, remedy=f"left out; {problem.remedy}"))
+            elif row in held.index.frames:
+                self._animated[row] = held.index.frames[row]
+        self._report_animated()
 
     def _map(self, work: Callable[[int], Y], rows: Sequence[int]) -> dict[int, Y]:
-        return dict(self._attempts(work, rows, None))
-
-    def _attempts(
-        self,
-        work: Callable[[int], Y],
-        rows: Sequence[int],
-        progress: Progress | None = None,
-    ) -> Iterator[tuple[int, Y]]:
-        """Do the work for all rows in threads, in order; failures are reported and left out."""
+        """Do the work for all rows in threads; failures are reported and left out."""
 
         def attempt(row: int) -> Y | Problem:
             return _or_problem(self.name(row), lambda: work(row))
 
-        for row, found in zip(rows, in_threads(attempt, rows, progress), strict=True):
+        done: dict[int, Y] = {}
+        for row, found in zip(rows, in_threads(attempt, rows), strict=True):
             if isinstance(found, Problem):
                 self._failed.add(row)
                 self.problems.append(replace(found, remedy=f"left out; {found.remedy}"))
             else:
-                yield row, found
+                done[row] = found
+        return done
 
     def _report_animated(self) -> None:
         where = f"{self.path}: animations"
@@ -400,14 +426,14 @@ class ImageSource:
                 "be learned. Fetch its images again, or remove the class."
             )
 
-    def _refuse_too_much(self, count: int, geometry: Geometry) -> None:
-        needed = count * geometry.channels * geometry.height * geometry.width
-        held = _memory()
-        if needed > held * 0.6:
+    def _refuse_too_much(self, form: _Wanted) -> None:
+        needed, held = len(form.rows) * form.size, keeping.memory()
+        height, width = form.geometry.height, form.geometry.width
+        if needed > held * keeping.SHARE:
             raise UserError(
-                f"{self.path}: {count:,} images of {geometry.height} x {geometry.width} pixels "
+                f"{self.path}: {len(form.rows):,} images of {height} x {width} pixels "
                 f"need {needed / 2**30:.1f} GB of memory, of which there are {held / 2**30:.1f}. "
-                f"Choose a smaller size than {min(geometry.height, geometry.width)}."
+                f"Choose a smaller size than {min(height, width)}, or --cache disk."
             )
 
     def _report_cropped(self, shapes: Sequence[Shape], geometry: Geometry) -> None:
@@ -426,23 +452,68 @@ class ImageSource:
             )
 
 
-class _Decoded:
-    """Images decoded into one form, and where each row lies among them."""
+@dataclass(frozen=True)
+class Reader:
+    """Decodes one file by its name, in any process."""
 
-    def __init__(self, form: object, rows: Sequence[int], inputs: Tensor) -> None:
-        self.form, self.rows, self.inputs = form, list(rows), inputs
-        self.position = {row: position for position, row in enumerate(rows)}
+    files: Files
+    facts: ImageFacts
 
-    def joined(self, rows: Sequence[int], inputs: Tensor) -> _Decoded:
-        return _Decoded(self.form, [*self.rows, *rows], torch.cat([self.inputs, inputs]))
+    def __call__(self, name: str) -> Tensor | Problem:
+        """Return uint8 (C, H, W), or why there is none."""
+        return _or_problem(name, lambda: to_tensor(self.files.read(name), self.facts))
 
-    def take(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The rows that could be read, and their images."""
-        kept = [row for row in rows if row in self.position]
-        index = torch.tensor([self.position[row] for row in kept], dtype=torch.int64)
-        whole = len(index) == len(self.rows) and bool((index == torch.arange(len(index))).all())
-        inputs = self.inputs if whole else self.inputs.index_select(0, index)
-        return torch.tensor(kept, dtype=torch.int64), inputs
+
+class _Wanted:
+    """The form that rows of a source are to be brought into."""
+
+    def __init__(
+        self,
+        source: ImageSource,
+        rows: Sequence[int],
+        geometry: Geometry,
+        whites: dict[str, float],
+    ) -> None:
+        # Not the source itself: it would hold what it holds in a circle, and so keep it in use.
+        self.layout, self.progress = source.layout, source.progress
+        self.rows, self.geometry = rows, geometry
+        self.shape = geometry.channels, geometry.height, geometry.width
+        self.size = geometry.channels * geometry.height * geometry.width
+        self.facts = ImageFacts.of(geometry, whites)
+        self.key = keeping.key(source.fingerprint, self.layout.stamp(), geometry, whites)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing needs decoding or resizing."""
+        store = self.layout.store
+        return isinstance(store, ArrayStore) and _fits(store, self.rows, self.geometry)
+
+    def decode(self, rows: Sequence[int]) -> Iterator[Decoded]:
+        """Decode these rows in threads, in order."""
+        store = self.layout.store
+
+        def one(row: int) -> tuple[Tensor | Problem, int]:
+            raw = store.raw(row)
+            frames = pixels.num_frames(raw) if isinstance(raw, bytes) else 1
+            return to_tensor(raw, self.facts), frames
+
+        def attempt(row: int) -> Decoded:
+            found = _or_problem(self.layout.names[row], lambda: one(row))
+            return (row, found, 1) if isinstance(found, Problem) else (row, *found)
+
+        yield from in_threads(attempt, rows, self.progress)
+        if isinstance(store, ArrayStore):
+            store.forget()
+
+    def gather(self, rows: Sequence[int]) -> Tensor | None:
+        """All at once, where nothing needs decoding; else None."""
+        store = self.layout.store
+        if not isinstance(store, ArrayStore) or not _fits(store, rows, self.geometry):
+            return None
+        inputs = torch.empty((len(rows), *self.shape), dtype=torch.uint8)
+        _gather(store, rows, inputs)
+        store.forget()
+        return inputs
 
 
 def _size(shapes: Sequence[Shape], size: int | None) -> tuple[int, int]:
@@ -486,18 +557,14 @@ def _of_each_channel(name: str, given: list[float] | None, learned: list[float])
     return given
 
 
-def _mean_and_std(inputs: Tensor) -> tuple[list[float], list[float]]:
-    """Exact, from a histogram, so that neither order nor threads change a bit."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
+def _mean_and_std(levels: Tensor) -> tuple[list[float], list[float]]:
+    """Exact, from a histogram (C, 256), so that neither order nor threads change a bit."""
+    values = torch.arange(256, dtype=torch.float64) / 255
     mean, std = [], []
-    for channel in range(inputs.shape[1]):
-        counts = torch.zeros(256, dtype=torch.float64)
-        for start in range(0, len(inputs), 4096):
-            chunk = inputs[start : start + 4096, channel]
-            counts += torch.bincount(chunk.flatten(), minlength=256)
+    for counts in levels.double():
         share = counts / counts.sum()
-        average = float((share * levels).sum())
-        spread = float((share * (levels - average) ** 2).sum()) ** 0.5
+        average = float((share * values).sum())
+        spread = float((share * (values - average) ** 2).sum()) ** 0.5
         mean.append(average)
         std.append(spread if spread > 1e-3 else 1.0)  # a constant channel must not be divided by 0
     return mean, std
@@ -507,14 +574,6 @@ def _firsts(store: ArrayStore, rows: Sequence[int]) -> list[int]:
     """One row of every array that these rows come from."""
     numbers = np.searchsorted(store.starts, np.array(rows), side="right") - 1
     return [int(store.starts[number]) for number in np.unique(numbers)]
-
-
-def _memory() -> float:
-    """Bytes of memory of this machine."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError):  # Windows
-        return float("inf")
 
 
 def _array_shape(store: ArrayStore, row: int) -> Shape:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from glassnet.data.archives import Files, Folder, gunzipped, is_archive, open_files
 from glassnet.data.order import natural
 from glassnet.data.parts import ORDER, PARTS, part_of
-from glassnet.data.pixels import SUFFIXES, white_of
+from glassnet.data.pixels import CONVERTIBLE, SUFFIXES, white_of
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -128,6 +128,8 @@ class Layout:
     form: str
     """How the set is published, for people."""
     problems: list[Problem] = field(default_factory=list)
+    stamp: Callable[[], str] = lambda: ""
+    """What else changes with the content, where the digest does not look at all of it."""
 
 
 def find(path: Path) -> Layout:
@@ -177,7 +179,12 @@ def _tree(path: Path, files: Files) -> Layout:
     if not images:
         others = Counter(_suffix(name) for name in files.sizes).most_common(3)
         found = ", ".join(f"{n} × {suffix}" for suffix, n in others) or "nothing"
-        raise UserError(f"{path} holds no images (found: {found}).\n{expected(path)}")
+        convert = (
+            ""
+            if not any(_suffix(name) in CONVERTIBLE for name in files.sizes)
+            else (" Convert them to JPEG or PNG, with `magick IN OUT.jpg` or any image program.")
+        )
+        raise UserError(f"{path} holds no images (found: {found}).{convert}\n{expected(path)}")
     root = _common_root(images)
     split = {name: _place(name[len(root) :]) for name in images}
     if any(part for part, _ in split.values()):
@@ -284,6 +291,7 @@ def _classed(path: Path, files: Files, root: str, split: Split, problems: list[P
         digest=lambda: _digest_files(files, rows, root),
         form="images in class folders",
         problems=problems,
+        stamp=lambda: "" if _is_hashed_whole(files, rows) else files.stamp(),
     )
 
 
@@ -330,8 +338,11 @@ def _strangers(path: Path, files: Files, report: bool) -> Iterable[Problem]:
         example = next(name for name in others if _suffix(name) == suffix)
         yield Problem(
             f"{path}: {example}",
-            f"{count} file{'s' if count > 1 else ''} of type {suffix} are no images",
-            "left out; nothing to do unless they should be images",
+            f"{count} file{'s' if count > 1 else ''} of type {suffix} "
+            f"{'cannot be read' if suffix in CONVERTIBLE else 'are no images'}",
+            "left out; convert them to JPEG or PNG, with `magick IN OUT.jpg` or any image program"
+            if suffix in CONVERTIBLE
+            else "left out; nothing to do unless they should be images",
         )
 
 
@@ -341,13 +352,16 @@ def _suffix(name: str) -> str:
 
 def _digest_files(files: Files, names: Sequence[str], root: str) -> str:
     sizes = [files.sizes[name] for name in names]
-    whole = sum(sizes) <= HASHED_WHOLE
-    step = 1 if whole else max(1, len(names) // HASHED_SAMPLE)
+    step = 1 if _is_hashed_whole(files, names) else max(1, len(names) // HASHED_SAMPLE)
     hashes = in_threads(lambda name: _sha256_or_unreadable(files, name), names[::step])
     digest = hashlib.sha256("".join(hashes).encode())
     for name, size in zip(names, sizes, strict=True):
         digest.update(_as_bytes(f"{name[len(root) :]}\0{size}\n"))
     return digest.hexdigest()
+
+
+def _is_hashed_whole(files: Files, names: Sequence[str]) -> bool:
+    return sum(files.sizes[name] for name in names) <= HASHED_WHOLE
 
 
 def _as_bytes(name: str) -> bytes:

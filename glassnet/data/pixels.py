@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import re
 import struct
 import threading
 import warnings
@@ -32,7 +33,7 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from glassnet.errors import UserError
@@ -46,6 +47,12 @@ SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".tga",
 }  # fmt: skip
+
+CONVERTIBLE = {
+    ".heic", ".heif", ".jxl", ".svg", ".psd", ".pdf", ".eps", ".dng", ".cr2", ".cr3", ".nef",
+    ".arw", ".raf", ".orf", ".rw2", ".exr", ".dcm",
+}  # fmt: skip
+"""Pictures that are not read, but that other programs turn into JPEG or PNG."""
 
 # Once and for all threads, as catch_warnings cannot: Pillow warns about odd EXIF data and big
 # images. The former do not matter to the pixels, the latter are refused below.
@@ -114,13 +121,14 @@ def header(data: bytes) -> Shape:
         except ValueError as error:
             raise _broken(data, error) from error
         return Shape(height, width, 1 if space == "Gray" else 3)
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 32:
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 32 and b"eXIf" not in data:
         width, height = struct.unpack(">II", data[16:24])
         return Shape(height, width, 1 if data[25] in (0, 4) else 3)  # colour types grey, grey+alpha
     image = _opened(data)
     with _damage(data):
         exif = image.getexif()
-    turned = exif.get(0x0112, 1) >= 5  # orientations that swap the axes
+    # Orientations that swap the axes; of a TIFF, Pillow has swapped them already.
+    turned = exif.get(0x0112, 1) >= 5 and image.format != "TIFF"
     width, height = image.size[::-1] if turned else image.size
     return Shape(height, width, 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3)
 
@@ -330,9 +338,29 @@ def _damage(data: bytes) -> Iterator[None]:
         raise _broken(data, error) from error
 
 
+_TO_JPEG = "convert it to JPEG, with `magick IN OUT.jpg` or any image program"
+_STRANGERS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"....ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", "is HEIC, as iPhones write it", _TO_JPEG),
+    (rb"(\xff\x0a|\0\0\0\x0cJXL )", "is JPEG XL, which cannot be read", _TO_JPEG),
+    (rb"8BPS", "is a Photoshop document", "export it as PNG or JPEG"),
+    (rb"%PDF|%!PS", "is a document, not an image", "export its pages as PNG"),
+    (rb"(?si)\s*(<\?xml.*?)?(<!--.*?-->\s*)*(<!doctype svg.*?)?<svg", "is a drawing (SVG), which "
+     "has no pixels", "export it as PNG in the size that you need"),
+    (rb"(?si)\s*(<!doctype html|<html|<head)", "is a web page (HTML), not an image: a download "
+     "that failed", "fetch the image again"),
+)  # fmt: skip
+"""How files begin that are often taken for images: a pattern, what they are, what helps."""
+
+
 def _broken(data: bytes, error: Exception) -> Unreadable:
+    for pattern, what, remedy in _STRANGERS:
+        if re.match(pattern, data[:1024].removeprefix(b"\xef\xbb\xbf")):
+            return Unreadable(what, remedy)
     if data[:512].isascii() and b"\0" not in data[:512] and data[:2] not in (b"P1", b"P2", b"P3"):
         return Unreadable("is a text file, not an image", "remove it, or fetch the image again")
+    if data[:4] in (b"II*\0", b"MM\0*") and isinstance(error, UnidentifiedImageError):
+        what = "is a TIFF of a kind that cannot be read, such as 16-bit colour, or damaged"
+        return Unreadable(what, "export it as 8-bit TIFF or as PNG")
     cause = "is cut short or damaged" if _has_image_start(data) else "is no image"
     detail = str(error).partition("<")[0].strip() or type(error).__name__
     return Unreadable(f"{cause} ({detail})", "fetch or export it again, or remove it")

@@ -69,6 +69,14 @@ class ImageClassification(Recipe):
         "`size` (256 for 224) is usual for photographs. Unset: no larger than `size`.",
     )
     preprocessing: Preprocessing = Preprocessing()
+    cache: Literal["auto", "memory", "disk", "stream"] = Field(
+        "auto",
+        description="Where decoded images are kept. disk: packed in ~/.cache/glassnet, for all "
+        "runs; its limit is GLASSNET_CACHE_GB, by default 20. memory: in this process. stream: "
+        "nowhere; worker processes decode them anew at each epoch, the slowest. auto: memory if "
+        "decoding takes about a second, else disk if it fits, else memory, else stream. The "
+        "trained weights are the same.",
+    )
     weights: str | None = Field(
         None,
         description="First weights: a run folder, a .safetensors or .pth file, or a name on the "
@@ -110,6 +118,7 @@ def source(recipe: ImageClassification) -> images.ImageSource:
         size=recipe.size,
         resize=recipe.resize,
         preprocessing=recipe.preprocessing,
+        cache=recipe.cache,
     )
 
 
