@@ -55,6 +55,7 @@ def resolve(
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
+    values = {**values, **chosen.bound(values)}
     values = merge(chosen.implied(values), values)
     from glassnet import network
 

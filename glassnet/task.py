@@ -368,6 +368,9 @@ class Task(Generic[R, B]):
     """Figures for the report, in order."""
     implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
     """Knobs as they were given -> defaults that go with them, such as the rule with its loss."""
+    bound: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
+    """Knobs as they were given -> those of them that name something elsewhere, so that they mean
+    the same from any folder and on any day: an absolute path, a name with its commit."""
     findings: Sequence[Callable[[Ended[B]], str | None]] = ()
     """What to say when a training has ended: a sentence each, or None."""
     input_names: Callable[[Any, int], Sequence[str]] = lambda facts, width: ()

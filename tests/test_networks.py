@@ -162,6 +162,7 @@ def test_the_file_says_what_it_is_and_when_to_use_it(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_imports_torch_and_little_else(name: str) -> None:
     allowed = {"torch", "pydantic", "collections", "functools", "itertools", "math", "typing"}
+    allowed |= {"transformers"} if name == "backbone" else set()  # what it exists for
     for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]

@@ -65,6 +65,7 @@ class ImageFacts(Facts):
     """Height and width that images are brought to, if more than the network reads: training crops
     out of them at random, answers are given for the middle."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    fit: pixels.Fit = "crop_first"
     mean: list[float]
     """Per channel, of pixels / 255."""
     std: list[float]
@@ -78,7 +79,19 @@ class ImageFacts(Facts):
     def geometry(self) -> Geometry:
         """The form that every image is brought into."""
         height, width = self.stored or (self.height, self.width)
-        return Geometry(self.channels, height, width, self.interpolation)
+        read = (self.height, self.width) if self.fit == "resize_first" else None
+        return Geometry(self.channels, height, width, self.interpolation, self.fit, read)
+
+    @classmethod
+    def of(cls, geometry: Geometry, whites: dict[str, float]) -> ImageFacts:
+        """What is needed to bring images into a form, and nothing else."""
+        stored = geometry.height, geometry.width
+        height, width = geometry.read or stored
+        return cls(
+            channels=geometry.channels, height=height, width=width, stored=stored,
+            interpolation=geometry.interpolation, fit=geometry.fit, mean=[], std=[], classes=[],
+            whites=whites,
+        )  # fmt: skip
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -104,6 +117,13 @@ class Preprocessing(Knobs):
     )
     interpolation: Literal["bilinear", "bicubic"] = Field(
         "bilinear", description="How images are resized; both without aliasing."
+    )
+    fit: pixels.Fit = Field(
+        "crop_first",
+        description="How images come to their size. crop_first: keeps a shape that all share, else "
+        "crops a square, and shrinks JPEGs while decoding them. resize_first: resizes, then crops "
+        "the middle square, to the pixel as torchvision and timm do. squash: presses the whole "
+        "image into a square.",
     )
 
 
@@ -251,7 +271,7 @@ class ImageSource:
             channels=geometry.channels, height=read[0], width=read[1],
             stored=None if read == (geometry.height, geometry.width) else
             (geometry.height, geometry.width),
-            interpolation=wanted.interpolation, mean=mean, std=std,
+            interpolation=wanted.interpolation, fit=wanted.fit, mean=mean, std=std,
             classes=self.classes, class_counts=counts.tolist(), whites=whites,
         )  # fmt: skip
 
@@ -281,8 +301,12 @@ class ImageSource:
         shapes = self.shapes(rows)
         self._refuse_many_failures(rows)
         read = _size(shapes, self.form.size)
+        if wanted.fit != "crop_first":
+            read = min(read), min(read)
         channels = wanted.channels or max(shape.channels for shape in shapes)
-        geometry = Geometry(channels, *_stored(read, self.form.resize), wanted.interpolation)
+        stored = _stored(read, self.form.resize)
+        crop = read if wanted.fit == "resize_first" else None
+        geometry = Geometry(channels, *stored, wanted.interpolation, wanted.fit, crop)
         self._report_cropped(shapes, geometry)
         return read, geometry
 
@@ -455,10 +479,7 @@ class _Wanted:
         self.rows, self.geometry = rows, geometry
         self.shape = geometry.channels, geometry.height, geometry.width
         self.size = geometry.channels * geometry.height * geometry.width
-        self.facts = ImageFacts(
-            channels=geometry.channels, height=geometry.height, width=geometry.width,
-            interpolation=geometry.interpolation, mean=[], std=[], classes=[], whites=whites,
-        )  # fmt: skip
+        self.facts = ImageFacts.of(geometry, whites)
         self.key = keeping.key(source.fingerprint, self.layout.stamp(), geometry, whites)
 
     @property

@@ -9,7 +9,9 @@ Decisions, in one place because training and prediction must share them:
 - EXIF orientation is applied; of an animation the first frame is taken.
 - A JPEG of at least twice the wanted size is shrunk while it is decoded (DCT scaling).
 - The middle of the image is cropped to the wanted aspect ratio, then resized (bilinear or bicubic,
-  antialiased). Cropping keeps shapes and adds no borders; what is lost lies at the rim.
+  antialiased). Cropping keeps shapes and adds no borders; what is lost lies at the rim. Published
+  networks were made for images that are resized first and cropped then, or pressed into a square,
+  from JPEGs that were decoded in full: ``fit`` says which, for the last level counts there.
 
 Legend: N images, C channels, H height, W width.
 """
@@ -25,7 +27,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import simplejpeg
@@ -77,6 +79,9 @@ class Shape:
     channels: int
 
 
+Fit: TypeAlias = Literal["crop_first", "resize_first", "squash"]
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The form that every image is brought into."""
@@ -85,6 +90,10 @@ class Geometry:
     height: int
     width: int
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    fit: Fit = "crop_first"
+    read: tuple[int, int] | None = None
+    """Height and width of the middle that the network reads, for ``resize_first``: where rounding
+    decides, the crop is laid so that its middle is where that of one crop would be."""
 
 
 def decode(data: bytes, geometry: Geometry) -> Tensor:
@@ -145,13 +154,50 @@ def fit(x_CHW: Tensor, geometry: Geometry) -> Tensor:
     h, w = x_CHW.shape[-2:]
     if (h, w) == (height, width):
         return channels(x_CHW, geometry.channels).contiguous()
+    if geometry.fit == "squash":
+        return _resized(channels(x_CHW, geometry.channels), (height, width), geometry)
+    if geometry.fit == "resize_first":
+        return _cropped_last(channels(x_CHW, geometry.channels), geometry)
     crop_h = max(1, min(h, round(w * height / width)))
     crop_w = max(1, min(w, round(h * width / height)))
     top, left = (h - crop_h) // 2, (w - crop_w) // 2
     # Contiguous: torch may pick another kernel for another layout, and every pixel must agree.
     crop = channels(x_CHW[:, top : top + crop_h, left : left + crop_w], geometry.channels)
+    return _resized(crop, (height, width), geometry)
+
+
+def _cropped_last(x_CHW: Tensor, geometry: Geometry) -> Tensor:
+    """Resize the shorter side, cutting the longer one off to whole pixels, and crop the middle."""
+    h, w = x_CHW.shape[-2:]
+    # For a square, as published; for another shape, the side that is short of it decides.
+    by_height = geometry.height * w >= geometry.width * h
+    size = (
+        (geometry.height, max(geometry.width, int(geometry.height * w / h)))
+        if by_height
+        else (max(geometry.height, int(geometry.width * h / w)), geometry.width)
+    )
+    resized = x_CHW if (h, w) == size else _resized(x_CHW, size, geometry)
+    kept = geometry.height, geometry.width
+    top, left = (
+        _offset(whole, stored, read)
+        for whole, stored, read in zip(size, kept, geometry.read or kept, strict=True)
+    )
+    return resized[:, top : top + kept[0], left : left + kept[1]].contiguous()
+
+
+def _offset(whole: int, stored: int, read: int) -> int:
+    """Where to cut ``stored`` out of ``whole`` so that its middle is the middle of ``whole``."""
+    return min(max(0, middle(whole, read) - middle(stored, read)), whole - stored)
+
+
+def middle(whole: int, part: int) -> int:
+    """Where the middle of a side begins; halves go to the even neighbour, as torchvision does."""
+    return round((whole - part) / 2)
+
+
+def _resized(x_CHW: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
     return torch.nn.functional.interpolate(
-        crop.contiguous()[None], size=(height, width), mode=geometry.interpolation, antialias=True
+        x_CHW.contiguous()[None], size=size, mode=geometry.interpolation, antialias=True
     )[0]
 
 
@@ -261,6 +307,8 @@ def _shrunk(smallest: tuple[int, int]) -> dict[str, int]:
 def _smallest_decoded(data: bytes, shape: Shape, geometry: Geometry) -> tuple[int, int]:
     """Height and width to ask the decoder for: a JPEG can be shrunk by up to 8 on the way."""
     scale = max(geometry.height / shape.height, geometry.width / shape.width)
+    if geometry.fit != "crop_first":
+        return shape.height, shape.width
     if data[:3] != b"\xff\xd8\xff" or scale > 0.5:
         return shape.height, shape.width
     scale = max(scale, 1 / 8)

@@ -33,8 +33,9 @@ class Standardize(nn.Module):
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Turn uint8 pixels into floats of mean 0 and standard deviation 1."""
-        top = (pixels_BCHW.shape[2] - self.height) // 2
-        left = (pixels_BCHW.shape[3] - self.width) // 2
+        # Halves go to the even neighbour, as where published networks were measured.
+        top = round((pixels_BCHW.shape[2] - self.height) / 2)
+        left = round((pixels_BCHW.shape[3] - self.width) / 2)
         middle = pixels_BCHW[:, :, top : top + self.height, left : left + self.width]
         floats = middle.to(torch.float32, memory_format=torch.channels_last)
         return floats * self.scale - self.shift

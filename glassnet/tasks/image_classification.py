@@ -139,9 +139,19 @@ def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) ->
     return told
 
 
+def bound(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Bind first weights to a place or a commit: the recipe tells a run in full."""
+    origin = values.get("weights")
+    return {"weights": weights.settled(str(origin))} if origin else {}
+
+
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """First weights bring the network that they are for, and how its inputs were prepared."""
-    return weights.about(values["weights"]) if values.get("weights") else {}
+    if not values.get("weights"):
+        return {}
+    asked = values.get("network")
+    name = asked.get("name") if isinstance(asked, Mapping) else asked
+    return weights.about(str(values["weights"]), name)
 
 
 def learner(
@@ -188,6 +198,7 @@ TASK = Task(
     ),
     start=start,
     implied=implied,
+    bound=bound,
     learner=learner,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
