@@ -64,7 +64,9 @@ def draw(
     """
     knobs = network.resolved(knobs)
     module = vars(sys.modules[network.find(knobs.name).__module__])
-    usual = [(module["PAPER_INPUT"], module["PAPER_OUTPUTS"])] if "PAPER_INPUT" in module else TRIALS
+    usual = (
+        [(module["PAPER_INPUT"], module["PAPER_OUTPUTS"])] if "PAPER_INPUT" in module else TRIALS
+    )
     trials = [(input_shape or shape, num_outputs or outputs) for shape, outputs in usual]
     for shape, outputs in trials[:-1]:
         try:

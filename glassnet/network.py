@@ -106,7 +106,9 @@ def named(knobs: NetworkKnobs) -> NetworkKnobs:
     choices = typing.get_args(field.annotation)
     if value not in choices:
         known = ", ".join(map(str, choices))
-        raise UserError(f"There is no network {knobs.name!r}: {knob} of {family} is one of {known}.")
+        raise UserError(
+            f"There is no network {knobs.name!r}: {knob} of {family} is one of {known}."
+        )
     if knobs.options.get(knob, value) != value:
         raise UserError(
             f"network {knobs.name!r} contradicts network.{knob}={knobs.options[knob]}; "
