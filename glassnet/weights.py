@@ -87,6 +87,11 @@ def put(network: nn.Module, weights: Weights, classes: Sequence[str]) -> Match:
 def _of_run(origin: str) -> Mapping[str, Any]:
     run = Run.open(Path(origin).expanduser())
     recipe, facts = read_yaml(run.path / "recipe.yaml"), run.read_json("facts.json")
+    if facts.get("kind") != "images":
+        raise UserError(
+            f"{run.path} is a run of the task {recipe['task']}, which does not look at images: its "
+            "weights cannot begin with them. Give a run that was trained on images."
+        )
     learned = {key: facts[key] for key in ("mean", "std", "channels", "interpolation")}
     return {
         "network": recipe["network"],

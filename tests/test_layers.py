@@ -26,7 +26,7 @@ ROOMS = {
     "stock": {
         "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
         "cost", "decisions", "tilt", "curves", "readings",
-        "findings", "separable", "plane", "blueprint", "weights", "augmented",
+        "findings", "separable", "plane", "blueprint", "weights", "augmented", "transfer",
     },
     "data": {"data"},
     "tasks": {"tasks"},

@@ -25,6 +25,7 @@ from glassnet import (
     mixing,
     readings,
     tilt,
+    transfer,
     views,
     weights,
 )
@@ -33,16 +34,25 @@ from glassnet.data import augmentation, images, sources
 from glassnet.data.augmentation import Augment, Augmentation, Tta, refuse_crops_without_room
 from glassnet.data.images import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
-from glassnet.figures import Figure
+from glassnet.figures import Figure, Table
 from glassnet.learners import between
 from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize, behind
 from glassnet.networks._views import Views
 from glassnet.optimizers import Muon
-from glassnet.recipe import CutmixAlpha, Fit, LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
+from glassnet.recipe import (
+    CutmixAlpha,
+    Fit,
+    LabelSmoothing,
+    MixupAlpha,
+    NetworkKnobs,
+    Recipe,
+    Transfer,
+)
 from glassnet.schedules import OneCycle
 from glassnet.task import Batch, Data, Look, Prediction, Review, Task
+from glassnet.transfer import refuse_without_weights
 
 TOP = 5
 
@@ -83,6 +93,7 @@ class ImageClassification(Recipe):
         "Hugging Face Hub. They bring network, size and preprocessing; the last layer begins anew "
         "if the classes differ. Unset: random ones.",
     )
+    transfer: Transfer = Transfer()
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
     cutmix: CutmixAlpha = 0.0
@@ -98,6 +109,7 @@ class ImageClassification(Recipe):
 
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
     _room = model_validator(mode="after")(refuse_crops_without_room)
+    _transfers = model_validator(mode="after")(refuse_without_weights)
 
 
 LOSSES: dict[str, Callable[[ImageClassification], Loss]] = {
@@ -137,7 +149,16 @@ def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) ->
     if recipe.weights is None:
         return told
     found = weights.read(recipe.weights)
-    return [weights.put(behind(network), found, data.facts.classes).sentence, *told]
+    began = transfer.begin(recipe.transfer, behind(network), found, data.facts.classes)
+    colour = "grey" if data.facts.channels == 1 else "colour"
+    return [*began, f"all images are read in {colour}, as the first weights ask", *told]
+
+
+def layers(recipe: ImageClassification, network: nn.Module) -> Table | None:
+    """When each block learns, if the first weights come from elsewhere."""
+    if recipe.weights is None:
+        return None
+    return transfer.table(recipe.transfer, recipe.fit, behind(network))
 
 
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,7 +173,10 @@ def learner(
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
     change, mix = changes(recipe, data.facts)
     num_examples = len(data.positions(0)[0])
-    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change, mix=mix)
+    follow = transfer.following(recipe, network, behind(network))
+    return learners.Supervised(
+        network, loss, recipe.fit, num_examples, augment=change, mix=mix, layers=follow
+    )
 
 
 def changes(
@@ -185,20 +209,29 @@ def predict(
     return [*answers, *(Prediction(p.where, None, {"error": p.what}) for p in problems)]
 
 
+FRESH = learners.filler(
+    lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
+    batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
+    epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
+)
+TUNED = learners.filler(
+    lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
+    batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
+    epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
+)
+"""For first weights from elsewhere."""
+
 TASK = Task(
     recipe=ImageClassification,
     facts=ImageFacts,
     fits=fits,
     source=source,
     network=network,
-    fill=learners.filler(
-        lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
-        batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
-        epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
-    ),
+    fill=transfer.filler(FRESH, TUNED),
     start=start,
     implied=implied,
     learner=learner,
+    layers=layers,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
     findings=(findings.separability,),
