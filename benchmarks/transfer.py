@@ -209,7 +209,8 @@ def main() -> None:
             since = time.process_time()
             found[way][k] = [study.accuracy(way, k, epochs, seed) for seed in seeds]
             taken = (time.process_time() - since) / len(seeds)
-            sys.stderr.write(f"{k:3} {way:16} {_points(found[way][k])}  {taken:.1f} s each\n")
+            each = " ".join(f"{value:.4f}" for value in found[way][k])
+            sys.stderr.write(f"{k:3} {way:16} {_points(found[way][k])} ({each}), {taken:.1f} s\n")
     seconds = time.monotonic() - began
     if len(ways) > 1:
         sys.stdout.write(table(COLUMNS, rows_of(found, ways)) + "\n")

@@ -30,19 +30,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from torch import nn
 
 from glassnet import weights
 from glassnet.errors import UserError, nearest
 from glassnet.figures import Table
-from glassnet.recipe import Fit, Recipe, Transfer
+from glassnet.recipe import Fit, Transfer
 from glassnet.schedules import Ramp
 from glassnet.weights import Weights
 
-Rec = TypeVar("Rec", bound=Recipe)
-Fill: TypeAlias = Callable[[Rec, int], Rec]
 ROWS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -272,11 +270,6 @@ def _some(names: Sequence[str]) -> str:
 
 
 # --- Knobs ----------------------------------------------------------------------------------------
-
-
-def filler(fresh: Fill[Rec], tuned: Fill[Rec]) -> Fill[Any]:
-    """Fill the unset knobs: by ``fresh`` for random first weights, by ``tuned`` for others."""
-    return lambda recipe, num_examples: (tuned if recipe.weights else fresh)(recipe, num_examples)
 
 
 def refuse_without_weights(recipe: Any) -> Any:

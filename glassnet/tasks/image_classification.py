@@ -209,25 +209,17 @@ def predict(
     return [*answers, *(Prediction(p.where, None, {"error": p.what}) for p in problems)]
 
 
-FRESH = learners.filler(
-    lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
-    batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
-    epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
-)
-TUNED = learners.filler(
-    lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
-    batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
-    epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
-)
-"""For first weights from elsewhere."""
-
 TASK = Task(
     recipe=ImageClassification,
     facts=ImageFacts,
     fits=fits,
     source=source,
     network=network,
-    fill=transfer.filler(FRESH, TUNED),
+    fill=learners.filler(
+        lr={"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 1e-3, "sgd": 0.1},
+        batch_size=lambda n: 2 ** between(5, math.log2(n / 16), 7),
+        epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
+    ),
     start=start,
     implied=implied,
     learner=learner,
