@@ -165,6 +165,10 @@ class TrainedRun:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.predict(raw))
 
+    def finetune(self, data: Any, **options: Any) -> TrainedRun:
+        """Train further on other data; see ``glassnet.finetune``."""
+        return finetune(self, data, **options)
+
     def decide(self, costs: Mapping[str, Any] | None, data: str | Path | None = None) -> Evaluation:
         """Choose answers by other costs from now on, without training again.
 
@@ -344,6 +348,22 @@ def train(
     with watcher(show) as watch:
         chosen, recipe = catalog.resolve(reference, given, Path(runs))
         return _or_interrupt(start(chosen, recipe, name, runs, watch))
+
+
+def finetune(weights: str | Path | TrainedRun, data: Any, **options: Any) -> TrainedRun:
+    """Train further on other data what has learned already, and return the new run.
+
+    Args:
+        weights: A run, a run folder, a .safetensors or .pth file, or a name on the Hugging Face
+            Hub. The last layer begins anew if the classes differ.
+        data: As for ``train``.
+        **options: As for ``train``; ``freeze="all"`` trains the last layer alone.
+
+    Raises:
+        UserError: If anything in the input is wrong, such as weights for another task.
+    """
+    origin = weights.path if isinstance(weights, TrainedRun) else weights
+    return train(data, weights=str(origin), **options)
 
 
 def _reference(data: Any, runs: Path, knobs: dict[str, Any]) -> tuple[str, dict[str, Any]]:

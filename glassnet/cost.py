@@ -108,17 +108,18 @@ def measure(learner: Learner[B], data: Data[B], batch_size: int, num_steps: int)
     index = positions[:batch_size].to(data.pool.rows.device)
     batch: Any = data.pool.batch(index)
     network = learner.network.train()
-    activations = _activations(learner, batch)
+    late = num_steps // 2  # a head may learn alone at first, which costs less
+    activations = _activations(learner, batch, late)
     parameters = sum(p.numel() for p in network.parameters())
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     state = learner.parts["optimizer"].state_dict() if "optimizer" in learner.parts else {}
     memory = 2 * weights + _bytes(state) + activations + _bytes(vars(data.pool))
-    seconds = _time(lambda step: learner.update(data.pool.batch(index), step), index.device)
+    seconds = _time(lambda n: learner.update(data.pool.batch(index), late + n), index.device)
     flops = sum(layer.flops for layer in layers(network, batch.inputs[:1]))
     return Cost(parameters, flops, memory, seconds, seconds * num_steps)
 
 
-def _activations(learner: Learner[Any], batch: Any) -> int:
+def _activations(learner: Learner[Any], batch: Any, step: int) -> int:
     """Bytes that autograd keeps from forward for backward."""
     kept: dict[int, int] = {}
 
@@ -127,7 +128,7 @@ def _activations(learner: Learner[Any], batch: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        learner.update(batch, 0)
+        learner.update(batch, step)
     networks = [part for part in learner.parts.values() if isinstance(part, nn.Module)]
     own = {p.untyped_storage().data_ptr() for network in networks for p in network.parameters()}
     return sum(size for place, size in kept.items() if place not in own)

@@ -25,6 +25,7 @@ from glassnet.network import find, schema
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, Recipe, Split
 from glassnet.task import Batch, Examples, Outcome, Stateful
+from glassnet.transfer import Layers
 
 Rec = TypeVar("Rec", bound=Recipe)
 SCORING_BATCH = 512
@@ -43,10 +44,13 @@ class Supervised:
         augment: Callable[[Tensor, int], Tensor] | None = None,
         mix: Mixing | None = None,
         counts: Mapping[str, Loss] | None = None,
+        layers: Callable[[int], Layers] | None = None,
     ) -> None:
         """``augment`` takes the inputs and the number of the epoch, from 0.
 
         ``counts`` are further curves: outputs and targets -> one value for each example.
+
+        ``layers`` says, from the number of steps in an epoch, which layers learn when; unset: all.
         """
         assert fit.lr is not None, "fit.lr is filled before a learner is made"
         self.trained, self.fit, self.augment, self.mix = network, fit, augment, mix
@@ -57,7 +61,9 @@ class Supervised:
         self.peak_lr = fit.lr
         self.steps_per_epoch = fit.steps_per_epoch(num_examples)
         self.num_steps = fit.num_steps(num_examples)
-        self.optimizer = optimizers.build(fit.optimizer, network, fit.lr, fit.l1)
+        self.layers = None if layers is None else layers(self.steps_per_epoch)
+        shares = None if self.layers is None else self.layers.shares
+        self.optimizer = optimizers.build(fit.optimizer, network, fit.lr, fit.l1, shares)
         self.health = Health(network, self.num_steps)
         self.pieces = Pieces(fit.accumulate)
         self.where = next(network.parameters()).device
@@ -78,6 +84,8 @@ class Supervised:
         """One optimizer step on one batch, computed in one or several pieces."""
         self.optimizer.lr = lr = self.lr(step)
         self.optimizer.zero_grad()
+        if self.layers is not None:
+            self.layers.set(step)
         if self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs, step // self.steps_per_epoch))
         targets = batch.targets  # of one parent each; those of mixed examples have an axis more
@@ -128,7 +136,11 @@ class Supervised:
 
     def lr(self, step: int) -> float:
         """The learning rate of a step: a pure function, so there is nothing to restore."""
-        factor = schedules.factor(self.fit.schedule, step, self.steps_per_epoch, self.num_steps)
+        alone = 0 if self.layers is None else self.layers.head_steps
+        if step < alone:  # what joins the head then begins with the schedule's small first steps
+            return self.peak_lr
+        rest = self.num_steps - alone
+        factor = schedules.factor(self.fit.schedule, step - alone, self.steps_per_epoch, rest)
         return self.peak_lr * factor
 
     def shrink(self) -> str:

@@ -175,11 +175,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that share a rule and a weight decay, by name."""
+    """Weights that share a rule, a weight decay and a learning rate, by name."""
 
     rule: Rule
     weight_decay: float
     weights: Mapping[str, nn.Parameter]
+    share: float = 1.0
+    """Of the optimizer's learning rate."""
 
 
 class Optimizer:
@@ -228,9 +230,10 @@ class Optimizer:
             self._part_counters(group)
         memory = [list(slot) for slot in zip(*map(self._memory.__getitem__, live), strict=True)]
         grads = [w.grad for w in live.values() if w.grad is not None]
-        group.rule.update([*live.values()], grads, memory, self.lr, group.weight_decay)
+        lr = self.lr * group.share
+        group.rule.update([*live.values()], grads, memory, lr, group.weight_decay)
         if self.l1:
-            shrink([w for w in live.values() if w.ndim >= 2], self.lr * self.l1)
+            shrink([w for w in live.values() if w.ndim >= 2], lr * self.l1)
 
     def _share_counters(self, group: Group) -> None:
         """Let weights that were changed equally often share one counter.
@@ -325,21 +328,36 @@ def _blank(slot: str, weight: Tensor) -> Tensor:
 # --- Building -------------------------------------------------------------------------------------
 
 
-def build(knobs: OptimizerKnobs, network: nn.Module, lr: float, l1: float = 0.0) -> Optimizer:
-    """Return the optimizer of all parameters of ``network``; a tied one is changed once."""
+def build(
+    knobs: OptimizerKnobs,
+    network: nn.Module,
+    lr: float,
+    l1: float = 0.0,
+    shares: Mapping[str, float] | None = None,
+) -> Optimizer:
+    """Return the optimizer of all parameters of ``network``; a tied one is changed once.
+
+    ``shares`` of the learning rate, by the name of the weight; 1 for those that it does not name.
+    """
     weights = dict(network.named_parameters())
+    shares = shares or {}
     if not isinstance(knobs, Muon):
-        return Optimizer(_groups(_rule(knobs), knobs.weight_decay, weights), lr, l1)
+        return Optimizer(_groups(_rule(knobs), knobs.weight_decay, weights, shares), lr, l1)
     hidden = _hidden_matrices(network)
     matrices = {name: w for name, w in weights.items() if id(w) in hidden}
     others = {name: w for name, w in weights.items() if id(w) not in hidden}
     adamw = _adam(AdamW(betas=knobs.betas, eps=knobs.eps))
-    groups = _groups(_muon(knobs), knobs.weight_decay, matrices)
-    return Optimizer(groups + _groups(adamw, knobs.weight_decay, others), lr, l1)
+    groups = _groups(_muon(knobs), knobs.weight_decay, matrices, shares)
+    return Optimizer(groups + _groups(adamw, knobs.weight_decay, others, shares), lr, l1)
 
 
-def _groups(rule: Rule, weight_decay: float, weights: Mapping[str, nn.Parameter]) -> list[Group]:
-    """Weights with decay and weights without; the kernels take one device and one type at a time.
+def _groups(
+    rule: Rule,
+    weight_decay: float,
+    weights: Mapping[str, nn.Parameter],
+    shares: Mapping[str, float],
+) -> list[Group]:
+    """Weights that one kernel can change: it takes one decay, rate, device and type at a time.
 
     Decay is for what multiplies inputs. A bias or the scale of a normalization (all of them
     one-dimensional) does not make a network more complex by being large, and pulling it to zero
@@ -348,8 +366,9 @@ def _groups(rule: Rule, weight_decay: float, weights: Mapping[str, nn.Parameter]
     groups: dict[Any, dict[str, nn.Parameter]] = {}
     for name, weight in weights.items():
         decay = weight_decay if weight.ndim >= 2 else 0.0
-        groups.setdefault((decay, weight.device, weight.dtype), {})[name] = weight
-    return [Group(rule, decay, members) for (decay, *_), members in groups.items()]
+        key = (decay, shares.get(name, 1.0), weight.device, weight.dtype)
+        groups.setdefault(key, {})[name] = weight
+    return [Group(rule, decay, members, share) for (decay, share, *_), members in groups.items()]
 
 
 def _hidden_matrices(network: nn.Module) -> set[int]:

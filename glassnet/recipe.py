@@ -180,6 +180,12 @@ class Split(Knobs):
         "answers with these weights; its validation figures stay those of the weights that never "
         "saw the validation rows. Set it where examples are few; it doubles the time.",
     )
+    per_class: int | None = Field(
+        None,
+        ge=1,
+        description="Train on at most this many rows of each class, drawn at random; the other "
+        "training rows stay unused. Set it to try what few examples would give. Unset: all rows.",
+    )
     seed: int = Field(
         0,
         ge=0,
@@ -193,11 +199,69 @@ class Split(Knobs):
         return self.refit and self.mode == "fixed"
 
     @model_validator(mode="after")
+    def _few_stay_few(self) -> Self:
+        if self.per_class is not None and (self.mode == "redrawn" or self.refits):
+            other = "split.mode=redrawn" if self.mode == "redrawn" else "split.refit"
+            raise ValueError(
+                f"split.per_class={self.per_class} contradicts {other}, which trains on the "
+                "validation rows too; unset one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fold_needs_kfold(self) -> Self:
         if self.fold is not None and (self.mode != "kfold" or self.fold > self.folds):
             raise ValueError(
                 f"split.fold={self.fold} contradicts split.mode={self.mode} with "
                 f"split.folds={self.folds}: choose mode kfold and a fold from 1 to folds"
+            )
+        return self
+
+
+class Transfer(Knobs):
+    """How a network with first weights from elsewhere learns on. Nothing without `weights`."""
+
+    head: Literal["known", "new"] = Field(
+        "known",
+        description="known: outputs of the last layer are kept if the weights know all of your "
+        "classes by name, in whatever order. new: the last layer always begins anew; set it if "
+        "classes share their names by chance, as 0 to 9 do in most sets of digits.",
+    )
+    head_alone: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of all epochs in which the last layer learns alone, at a constant "
+        "fit.lr; the schedule begins after them. 0: all blocks learn at once.",
+    )
+    unfreeze: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of all epochs, after the head's own, over which the blocks begin to "
+        "learn, one after another from the top. 0: all at once. Try 0.3 if the training loss falls "
+        "while validation gets worse.",
+    )
+    layer_decay: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="The learning rate of each block is this times that of the block above it. "
+        "Lower where data are few or like the old ones, 1 where they are many and unlike.",
+    )
+    freeze: Annotated[int, Field(ge=0)] | str = Field(
+        0,
+        description="Blocks that never learn: a number of them from the input, the name of the "
+        "last one of them, or `all` but the head (a linear probe: fastest, and best with very few "
+        "examples). `--dry-run` lists the blocks.",
+    )
+
+    @model_validator(mode="after")
+    def _time_is_left_for_all(self) -> Self:
+        if self.head_alone + self.unfreeze >= 1:
+            raise ValueError(
+                f"transfer.head_alone={self.head_alone} and transfer.unfreeze={self.unfreeze} "
+                "leave no time in which all blocks learn: their sum must be below 1"
             )
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 def divide(source: Source[B], knobs: Split) -> Data[B]:
     """Draw the splits, learn the facts from the training rows, encode all but the test rows."""
     splits = draw(source, knobs)
+    if knobs.per_class is not None:
+        few = _few(splits.train, source.strata, knobs.per_class, knobs.seed)
+        splits = replace(splits, train=few)
     if not len(splits.train):
         raise UserError(
             f"No row is left to train on: {len(source)} rows, of which "
@@ -78,6 +82,18 @@ def draw(source: Source[Any], knobs: Split) -> Splits:
     else:
         train, validation = (~test & ~given).nonzero().flatten(), given.nonzero().flatten()
     return Splits(train=train, validation=validation, test=test.nonzero().flatten())
+
+
+def _few(rows: Tensor, strata: Sequence[Any] | None, number: int, seed: int) -> Tensor:
+    """At most ``number`` of the rows of each stratum; those of a smaller number are among them."""
+    if strata is None:
+        raise UserError(
+            "split.per_class needs rows that belong to classes; these data have none. Unset it."
+        )
+    generator = torch.Generator().manual_seed(seed + 2)
+    shuffled = rows[torch.randperm(len(rows), generator=generator)]
+    groups = _groups([strata[row] for row in shuffled.tolist()])
+    return torch.cat([shuffled[members[:number]] for members in groups.values()]).sort().values
 
 
 def some(rows: Tensor, number: int, strata: Sequence[Any] | None, seed: int) -> Tensor:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from glassnet.decisions import Decision
-    from glassnet.figures import Figure
+    from glassnet.figures import Figure, Table
     from glassnet.recipe import Recipe
 
 R = TypeVar("R", bound="Recipe")
@@ -351,6 +351,8 @@ class Task(Generic[R, B]):
     """Give a fresh network other first weights than its own, such as published ones, once and
     before its learner is made; returns what the user should know, a sentence each."""
     learner: Callable[[R, nn.Module, Data[B]], Learner[B]]
+    layers: Callable[[R, nn.Module], Table | None] = lambda *_: None
+    """Recipe and network -> when each part of it learns, for people; None: all, from the start."""
     score: Callable[[nn.Module, Examples[B], Any], Outcome]
     """Network, examples and facts -> the answers, in evaluation mode."""
     metrics: tuple[Metric, ...]

@@ -138,8 +138,24 @@ class Trained:
             raise UserError(
                 f"{recipe.data} is not what {self.run.path} was trained on: fingerprint "
                 f"{source.fingerprint}, expected {expected}. Its splits would mean other rows."
+                f"{self._other_classes(source)}"
             )
         return source
+
+    def _other_classes(self, source: Source[Any]) -> str:
+        """Name the classes that only the run or only the data have."""
+        known = self.run.read_json("facts.json").get("classes", [])
+        if not known or source.strata is None:
+            return ""
+        one_of_each = {label: row for row, label in enumerate(source.strata)}
+        facts = source.facts(torch.tensor(sorted(one_of_each.values())))
+        found = facts.model_dump()["classes"]
+        lists = {
+            "Only the run knows the classes": [name for name in known if name not in found],
+            "Only these data have the classes": [name for name in found if name not in known],
+        }
+        said = [f" {about} {', '.join(names[:5])}" for about, names in lists.items() if names]
+        return ".".join(said) + ("." if said else "")
 
     def examples(self, part: str, source: Source[Any]) -> Examples[Any]:
         """Encode the rows of one part; 'test' is for ``evaluate`` alone, which counts it."""

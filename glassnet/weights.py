@@ -232,6 +232,11 @@ def _through_transformers(folder: Path) -> dict[str, Tensor]:
 
 def _of_run(run: Run) -> Mapping[str, Any]:
     recipe, facts = read_yaml(run.path / "recipe.yaml"), run.read_json("facts.json")
+    if facts.get("kind") != "images":
+        raise UserError(
+            f"{run.path} is a run of the task {recipe['task']}, which does not look at images: its "
+            "weights cannot begin with them. Give a run that was trained on images."
+        )
     # A run of an older version does not know all of them.
     told = ("mean", "std", "channels", "interpolation", "fit")
     stored = facts.get("stored")

@@ -52,6 +52,12 @@ def train(options: Options) -> int:
     return _trained(options, run)
 
 
+def finetune(options: Options) -> int:
+    """Train as ``train`` does, from weights that have learned elsewhere."""
+    options.knobs = {"weights": options.weights, **options.knobs}
+    return train(options)
+
+
 def resume(options: Options) -> int:
     """Continue a run."""
     from glassnet import api
@@ -78,14 +84,18 @@ def _trained(options: Options, run: Any) -> int:
 
 def _dry_run(options: Options, task: Any, recipe: Any) -> int:
     from glassnet import dryrun
-    from glassnet.cli.text import cost
+    from glassnet.cli.text import cost, remarks, table
     from glassnet.recipe import to_yaml
 
-    resolved, estimate, notes = dryrun.measure(task, recipe)
-    told = {"cost": vars(estimate), "notes": list(notes)}
-    text = "".join(f"\nnote: {note}" for note in notes)
-    answer = {"recipe": resolved.model_dump(mode="json"), **told}
-    return say(options, answer, f"{to_yaml(resolved)}\n{cost(estimate)}{text}")
+    found = dryrun.measure(task, recipe)
+    answer = {"recipe": found.recipe.model_dump(mode="json"), "cost": vars(found.cost)}
+    answer["notes"] = list(found.notes)
+    text = f"{to_yaml(found.recipe)}\n{cost(found.cost)}{remarks(found.notes)}"
+    if found.layers is not None:
+        columns, rows = found.layers.columns, found.layers.rows
+        answer["layers"] = [dict(zip(columns, row, strict=True)) for row in rows]
+        text += f"\n\n{table(columns, rows)}"
+    return say(options, answer, text)
 
 
 def lr(options: Options) -> int:
@@ -416,6 +426,14 @@ def knobs_of_all() -> str:
     )
 
 
+def knobs_of_transfer() -> str:
+    """The same, after those that only first weights from elsewhere have."""
+    from glassnet.cli.text import knob_help
+    from glassnet.recipe import Transfer
+
+    return f"how it learns on:\n{knob_help(Transfer, 'transfer.')}\n\n{knobs_of_all()}"
+
+
 RUN: Argument = (("run",), {"metavar": "RUN", "help": "a run folder, such as runs/digits-convnet"})
 DATA: Argument = (
     ("data",),
@@ -432,22 +450,40 @@ TRUST: Argument = (
     {"action": "store_true", "help": "run the task or network program that a copied run holds"},
 )
 
+TRAINING: tuple[Argument, ...] = (
+    DATA,
+    (("--name",), {"help": "name of the run folder (default: from data and network)"}),
+    (("--runs",), {"default": "runs", "help": "folder for run folders (default: runs)"}),
+    (
+        ("--dry-run",),
+        {"action": "store_true", "help": "print the resolved recipe and its cost only"},
+    ),
+)
+WEIGHTS: Argument = (
+    ("weights",),
+    {
+        "metavar": "RUN|HUB-ID",
+        "help": "what has learned already: a run folder, a .safetensors or .pth file, or a name on "
+        "the Hugging Face Hub",
+    },
+)
+
 VERBS = (
     Verb(
         "train",
         "Train a network on your data.",
         train,
-        (
-            DATA,
-            (("--name",), {"help": "name of the run folder (default: from data and network)"}),
-            (("--runs",), {"default": "runs", "help": "folder for run folders (default: runs)"}),
-            (
-                ("--dry-run",),
-                {"action": "store_true", "help": "print the resolved recipe and its cost only"},
-            ),
-        ),
+        TRAINING,
         takes_knobs=True,
         more_help=knobs_of_all,
+    ),
+    Verb(
+        "finetune",
+        "Train a run, or published weights, further on other data: `train` with --weights.",
+        finetune,
+        (WEIGHTS, *TRAINING),
+        takes_knobs=True,
+        more_help=knobs_of_transfer,
     ),
     Verb(
         "resume",

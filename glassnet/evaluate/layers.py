@@ -53,7 +53,8 @@ def histories(rows: Sequence[Mapping[str, Any]]) -> list[History]:
     """Gather the figures of each layer from rows of ``metrics.jsonl``."""
     looks = [row for row in rows if "layers" in row]
     steps = [row["step"] for row in looks]
-    names = dict.fromkeys(name for row in looks for name in row["layers"]["gradient_norm"])
+    # The last look first: a layer that was frozen at first is missing from the earlier ones.
+    names = dict.fromkeys(name for row in looks[::-1] for name in row["layers"]["gradient_norm"])
 
     def values(figure: str, layer: str) -> Values:
         found = [row["layers"].get(figure, {}).get(layer) for row in looks]

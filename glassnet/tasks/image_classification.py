@@ -25,6 +25,7 @@ from glassnet import (
     mixing,
     readings,
     tilt,
+    transfer,
     views,
     weights,
 )
@@ -33,16 +34,25 @@ from glassnet.data import augmentation, images, sources
 from glassnet.data.augmentation import Augment, Augmentation, Tta, refuse_crops_without_room
 from glassnet.data.images import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
-from glassnet.figures import Figure
+from glassnet.figures import Figure, Table
 from glassnet.learners import between
 from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.networks._standardize import Standardize, behind
 from glassnet.networks._views import Views
 from glassnet.optimizers import Muon
-from glassnet.recipe import CutmixAlpha, Fit, LabelSmoothing, MixupAlpha, NetworkKnobs, Recipe
+from glassnet.recipe import (
+    CutmixAlpha,
+    Fit,
+    LabelSmoothing,
+    MixupAlpha,
+    NetworkKnobs,
+    Recipe,
+    Transfer,
+)
 from glassnet.schedules import OneCycle
 from glassnet.task import Batch, Data, Look, Prediction, Review, Task
+from glassnet.transfer import refuse_without_weights
 
 TOP = 5
 
@@ -83,6 +93,7 @@ class ImageClassification(Recipe):
         "Hugging Face Hub. They bring network, size and preprocessing; the last layer begins anew "
         "if the classes differ. Unset: random ones.",
     )
+    transfer: Transfer = Transfer()
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
     cutmix: CutmixAlpha = 0.0
@@ -98,6 +109,7 @@ class ImageClassification(Recipe):
 
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
     _room = model_validator(mode="after")(refuse_crops_without_room)
+    _transfers = model_validator(mode="after")(refuse_without_weights)
 
 
 LOSSES: dict[str, Callable[[ImageClassification], Loss]] = {
@@ -133,16 +145,25 @@ def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
 def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
     """Lay the chosen first weights into the network, and tell what training will see."""
     told = augmentation.news(recipe, data)
-    if recipe.weights is not None:
-        found = weights.read(recipe.weights)
-        told += [weights.put(behind(network), found, data.facts.classes).sentence]
-    return told
+    if recipe.weights is None:
+        return told
+    found = weights.read(recipe.weights)
+    began = transfer.begin(recipe.transfer, behind(network), found, data.facts.classes)
+    colour = "grey" if data.facts.channels == 1 else "colour"
+    return [*began, f"all images are read in {colour}, as the first weights ask", *told]
 
 
 def bound(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Bind first weights to a place or a commit: the recipe tells a run in full."""
     origin = values.get("weights")
     return {"weights": weights.settled(str(origin))} if origin else {}
+
+
+def layers(recipe: ImageClassification, network: nn.Module) -> Table | None:
+    """When each block learns, if the first weights come from elsewhere."""
+    if recipe.weights is None:
+        return None
+    return transfer.table(recipe.transfer, recipe.fit, behind(network))
 
 
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -161,7 +182,10 @@ def learner(
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
     change, mix = Augmentation(recipe.augment, data.facts), mixing.of_images(recipe)
     num_examples = len(data.positions(0)[0])
-    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change, mix=mix)
+    follow = transfer.following(recipe, network, behind(network))
+    return learners.Supervised(
+        network, loss, recipe.fit, num_examples, augment=change, mix=mix, layers=follow
+    )
 
 
 def seen(review: Review[Batch]) -> Figure:
@@ -200,6 +224,7 @@ TASK = Task(
     implied=implied,
     bound=bound,
     learner=learner,
+    layers=layers,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
     findings=(findings.separability,),
