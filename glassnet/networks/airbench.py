@@ -150,7 +150,7 @@ def window_step(side: int) -> int:
     >>> [window_step(side) for side in (8, 32, 33, 64, 224)]
     [1, 1, 2, 2, 8]
     """
-    return 2 ** max(0, math.ceil(math.log2(side / LARGEST_MAP)))
+    return 1 << max(0, math.ceil(math.log2(side / LARGEST_MAP)))
 
 
 def conv3x3(c_in: int, c_out: int) -> nn.Conv2d:
