@@ -43,6 +43,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from glassnet.networks._images import check_image
+
 LEAST_SIDE = 8  # pixels
 LARGEST_MAP = 32  # pixels; what the first block works on
 
@@ -86,7 +88,7 @@ class Airbench(nn.Module):
         ] = 0.0,
     ):
         super().__init__()
-        check_image(input_shape)
+        check_image("airbench", input_shape, LEAST_SIDE)
         stride = window_step(max(input_shape[1:]))
         self.first = nn.Conv2d(input_shape[0], first_channels, 2 * stride, stride)
         sides = [(side - 2 * stride) // stride + 1 for side in input_shape[1:]]
@@ -129,19 +131,6 @@ class Block(nn.Module):
         if self.middle:
             change_BCHW = maps_BCHW + change_BCHW
         return nn.functional.gelu(change_BCHW)
-
-
-def check_image(input_shape: tuple[int, ...]) -> None:
-    """Refuse what is not an image of the least size."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"airbench: input_shape must be (channels, height, width), found {input_shape}"
-        )
-    if min(input_shape[1:]) < LEAST_SIDE:
-        raise ValueError(
-            f"airbench: images must have at least {LEAST_SIDE}×{LEAST_SIDE} pixels, "
-            f"found {input_shape[1]}×{input_shape[2]}"
-        )
 
 
 def window_step(side: int) -> int:
