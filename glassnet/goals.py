@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glassnet import api, catalog, listing
+from glassnet import api, catalog, device, listing
 from glassnet.errors import UserError
 
 
@@ -26,8 +26,8 @@ class Check:
 
 
 def check(names: Sequence[str]) -> list[Check]:
-    """Train the named recipes (all, if none is named) and compare with their goals."""
-    return [check_one(name) for name in names or listing.names("recipes", ".yaml")]
+    """Train the named recipes and compare with their goals; if none is named, all that can be."""
+    return [check_one(name) for name in names or _that_run_here()]
 
 
 def check_one(name: str) -> Check:
@@ -49,3 +49,16 @@ def check_one(name: str) -> Check:
     good = value >= goal.value if metric.better == "higher" else value <= goal.value
     reached = good and minutes <= goal.minutes
     return Check(name, goal.metric, goal.value, value, minutes, goal.minutes, reached)
+
+
+def _that_run_here() -> list[str]:
+    """All recipes, but those for a device that this machine lacks."""
+    here = []
+    for name in listing.names("recipes", ".yaml"):
+        try:
+            device.choose(catalog.resolve(name, {})[1].fit.device)
+        except UserError as error:
+            sys.stderr.write(f"{name}: left out. {error}\n")
+        else:
+            here.append(name)
+    return here

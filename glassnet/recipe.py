@@ -316,7 +316,9 @@ class Goal(Knobs):
     metric: str = Field(description="Name of the metric, as `glassnet evaluate` prints it.")
     value: float = Field(description="The figure to reach.")
     split: Literal["validation", "test"] = Field("test", description="On which examples.")
-    minutes: float = Field(description="Within this time on 2 CPU cores.", gt=0)
+    minutes: float = Field(
+        description="Within this time on 2 CPU cores; on one GPU if fit.device is cuda.", gt=0
+    )
 
 
 class Recipe(Knobs):

@@ -306,6 +306,58 @@ def test_the_convnets_stem_halves_an_image_until_it_fits(side: int) -> None:
     assert side <= 16 or side_after > 8
 
 
+@pytest.mark.parametrize(
+    ("shape", "knobs", "expected"),
+    [
+        ((1, 28, 28), {}, 569_474),
+        ((3, 32, 32), {}, 569_666),
+        ((3, 64, 64), {}, 570_530),
+        ((3, 32, 32), {"channels": (64, 256, 256)}, 1_972_802),
+        ((3, 32, 32), {"channels": (128, 384, 512), "convs": 3}, 9_918_786),
+    ],
+    ids=str,
+)
+def test_airbench_has_the_parameters_and_multiplications_that_its_header_says(
+    shape: tuple[int, ...], knobs: dict[str, Any], expected: int
+) -> None:
+    network = network_class("airbench")(shape, 10, **knobs)
+    assert num_parameters(network) == expected
+    millions = multiplications(network, torch.randn(2, *shape)) / 1e6
+    line = next(
+        line
+        for line in (FOLDER / "airbench.py").read_text().splitlines()
+        if f"{expected:,}" in line
+    )
+    assert f"{millions:.1f} million" in line
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 30), (3, 33, 64), (3, 65, 40)], ids=str)
+@pytest.mark.parametrize("num_blocks", [1, 3, 6])
+def test_airbench_halves_the_map_in_every_block_but_never_to_nothing(
+    shape: tuple[int, ...], num_blocks: int
+) -> None:
+    network = build("airbench", shape, channels=(4,) * num_blocks)
+    side = max(network.get_submodule("first")(torch.randn(2, *shape)).shape[2:])
+    assert side <= 32
+    for block in network.get_submodule("blocks").children():
+        block.register_forward_hook(lambda _, given, out: sides.append((given[0], out)))
+    sides: list[tuple[Tensor, Tensor]] = []
+    network(torch.randn(2, *shape))
+    assert len(sides) == num_blocks
+    for before, after in sides:
+        for was, now in zip(before.shape[2:], after.shape[2:], strict=True):
+            assert 1 <= now <= max(1, (was + 1) // 2)
+
+
+def test_the_third_convolution_of_an_airbench_block_goes_past_the_ones_between() -> None:
+    block = build("airbench", (1, 16, 16), channels=(4,), convs=3).get_submodule("blocks.0").eval()
+    maps = torch.randn(2, 24, 15, 15)
+    nn.init.zeros_(block.get_submodule("last.1").get_parameter("weight"))  # nothing is added
+    first = nn.Sequential(*(block.get_submodule(name) for name in ("conv1", "pool", "norm1")))
+    expected = nn.functional.gelu(nn.functional.gelu(first(maps)))
+    torch.testing.assert_close(block(maps), expected)
+
+
 # --- TabM -----------------------------------------------------------------------------------------
 
 

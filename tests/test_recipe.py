@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trainings import recipe_for, table
 
-from glassnet import catalog, listing, network
+from glassnet import catalog, goals, listing, network
 from glassnet.catalog import task as catalog_task
 from glassnet.errors import UserError
 from glassnet.recipe import (
@@ -303,6 +303,18 @@ def test_every_recipe_of_the_catalogue_is_complete(name: str) -> None:
     assert recipe.goal is not None
     assert recipe.summary
     assert listing.about("recipes", name, ".yaml") == recipe.summary
+
+
+def test_a_check_of_all_recipes_leaves_out_those_for_a_device_that_is_not_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(goals, "check_one", lambda name: name)
+    checked: list[Any] = list(goals.check([]))
+    assert "digits-convnet" in checked
+    assert "cifar10-gpu-94" not in checked
+    assert "cifar10-gpu-94: left out. fit.device=cuda: this machine" in capsys.readouterr().err
+    assert list(goals.check(["cifar10-gpu-94"])) == ["cifar10-gpu-94"], "asked for by name"
 
 
 def test_the_defaults_that_are_shown_are_those_of_the_task() -> None:
