@@ -598,8 +598,8 @@ def _explain(model: type[BaseModel], error: Any, prefix: str) -> str:
         tag, tags = error["ctx"]["tag"], error["ctx"]["expected_tags"].replace("'", "")
         return f"{name}: {tag!r} is none of {tags}.{nearest(tag, tags.split(', '))}"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error" and isinstance(error["input"], Mapping):
-        return f"{message}."  # knobs of a group that contradict each other, named in the message
+    if error["type"] == "value_error" and all(f"{prefix}{k.name}" != name for k in knobs(model)):
+        return f"{name}: {message}." if name else f"{message}."  # a group: knobs and values in it
     return f"{name}: {message}, found {error['input']!r:.80}." if name else f"{message}."
 
 
