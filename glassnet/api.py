@@ -30,7 +30,9 @@ from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
-from glassnet.explain import trace as explain
+from glassnet.explain import evidence, seen
+from glassnet.explain import trace as tracing
+from glassnet.explain.seen import Explanation
 from glassnet.explain.windows import Pooling
 from glassnet.explain.windowviews import Walked
 from glassnet.figures import Document
@@ -195,7 +197,7 @@ class TrainedRun:
         part: str = "validation",
         input: Any = None,
         data: str | Path | None = None,
-    ) -> explain.Trace:
+    ) -> tracing.Trace:
         """Show one example number by number: forward, its loss, and every gradient backward.
 
         Args:
@@ -209,9 +211,49 @@ class TrainedRun:
             UserError: If there is no such example, or the run has no weights yet.
         """
         if input is not None:
-            return explain.trace_input(self._trained, input, example)
+            return tracing.trace_input(self._trained, input, example)
         source = self._source if data is None else self._trained.source(data)
-        return explain.trace_example(self._trained, example, part, source)
+        return tracing.trace_example(self._trained, example, part, source)
+
+    def explain(
+        self,
+        images: Any = None,
+        *,
+        methods: Sequence[str] | None = None,
+        about: str | None = None,
+        layer: str | None = None,
+        data: str | Path | None = None,
+        show: bool = True,
+    ) -> Explanation:
+        """Show what the network looks at; the result draws itself in a notebook.
+
+        Args:
+            images: Raw images, as for ``predict``: which parts of them speak for the answer. None:
+                what the network has learned (filters, what excites them), and the evidence behind
+                its worst and best answers to validation examples.
+            methods: Of gradcam, occlusion, integrated_gradients, saliency, smoothgrad; None: the
+                first four for images of yours, gradcam for validation examples.
+            about: The class to explain; None: the one that is answered. Only with ``images``.
+            layer: Name of a layer to look into; None: an early one, some in the middle, the last.
+            data: Where the data set is now, if it has moved.
+            show: Whether to show progress.
+
+        Raises:
+            UserError: If the network has no convolutions over images, or a name is unknown.
+        """
+        with watcher(show):
+            if images is not None:
+                return seen.images(self._trained, images, methods or evidence.DEFAULT, about, layer)
+            if about is not None:
+                raise UserError(
+                    "--class says what is explained in an image; without an image each answer to "
+                    "a validation example is explained by itself."
+                )
+            one = seen.able(self._trained)
+            source = self._source if data is None else None
+            review = evaluate.look(one, "validation", source or self._trained.source(data))
+            review = evaluate.decided(review, one.decision)
+            return seen.network(self._trained, review, methods or seen.LEARNED, layer)
 
     def convolve(
         self,

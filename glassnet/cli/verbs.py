@@ -195,6 +195,24 @@ def trace(options: Options) -> int:
     return 0 if found.agrees else 1
 
 
+def explain(options: Options) -> int:
+    """Show what a network looks at, in given images or in all that it has learned."""
+    from glassnet import api, figures
+
+    run = api.load(options.run, options.trust_code)
+    path = writable(options.output) if options.output else run.path / "explain.html"
+    with api.watcher(True):
+        found = run.explain(
+            options.images or None,
+            methods=None if options.method is None else options.method.split(","),
+            about=options.about,
+            layer=options.layer,
+            data=options.data,
+        )
+    path.write_text(figures.page(found.document), encoding="utf-8")
+    return say(options, {**found.to_json(), "page": str(path)}, f"{found.text}\n\npage  {path}")
+
+
 def inspect(options: Options) -> int:
     """Look at data before training, and repair a copy."""
     from glassnet import api, catalog, figures, inspection
@@ -529,6 +547,50 @@ VERBS = (
             ),
             (("--input",), {"help": "trace an example of this file or folder, forward only"}),
             (("-o", "--output"), {"help": "draw it as a page, such as trace.html"}),
+            MOVED,
+            TRUST,
+        ),
+    ),
+    Verb(
+        "explain",
+        "Show what a network looks at: in your images, or its filters and what excites them.",
+        explain,
+        (
+            RUN,
+            (
+                ("images",),
+                {
+                    "nargs": "*",
+                    "metavar": "IMAGE",
+                    "help": "images, folders or archives; none: filters, what excites them, and "
+                    "the worst and best validation examples",
+                },
+            ),
+            (
+                ("--method",),
+                {
+                    "metavar": "NAME,…",
+                    "help": "of gradcam, occlusion, integrated_gradients, saliency, smoothgrad "
+                    "(default: the first four for images, gradcam for validation examples)",
+                },
+            ),
+            (
+                ("--class",),
+                {
+                    "dest": "about",
+                    "metavar": "NAME",
+                    "help": "the class to explain (default: the answer)",
+                },
+            ),
+            (
+                ("--layer",),
+                {
+                    "metavar": "NAME",
+                    "help": "the layer to look into, as `stages.1.0` (default: an early one, some "
+                    "in the middle, the last)",
+                },
+            ),
+            (("-o", "--output"), {"help": "the page (default: explain.html in the run)"}),
             MOVED,
             TRUST,
         ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from glassnet import cost, figures
 from glassnet.evaluate import Estimate, Evaluation, layers, reading
+from glassnet.explain import seen, seenpage
 from glassnet.figures import (
     Cell,
     Code,
@@ -42,6 +43,7 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
         _curves(trained),
         layers.section(trained.run.folds() or [trained.run]),
         _views(trained, review),
+        *_seen(trained, review),
         _data(trained),
         _network(trained, review),
         _asked(trained),
@@ -218,6 +220,14 @@ def _views(trained: Trained, review: Review[Any]) -> Section:
     first = reading(trained).first  # shown with the figures of quality
     drawn = [view(review) for name, view in trained.task.views.items() if name not in first]
     return Section("Where it is right and wrong", "", [figure for figure in drawn if figure])
+
+
+def _seen(trained: Trained, review: Review[Any]) -> list[Section]:
+    """What a network of convolutions looks at; a k-fold run has several, see `explain`."""
+    if trained.run.folds():
+        return []
+    found = seen.reviewed(review, trained.recipe.network.name)
+    return [] if found is None else seenpage.sections(found)
 
 
 def _network(trained: Trained, review: Review[Any]) -> Section:
