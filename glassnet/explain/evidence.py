@@ -101,7 +101,7 @@ class Evidence:
     @property
     def text(self) -> str:
         """Where the evidence lies, in half a sentence."""
-        if self.area is None or self.area > SPREAD:
+        if self.area is None:
             return self.place
         return f"{self.place}; {MOST:.0%} of the evidence in {self.area:.0%} of the area"
 

@@ -169,7 +169,8 @@ def _colours(pixels: Tensor) -> Tensor:
     covariance = pixels.float().cov().reshape(len(pixels), len(pixels))
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp_min(1e-6).sqrt()
-    return root / root.norm(dim=0).max()
+    scaled: Tensor = root / root.norm(dim=0).max()
+    return scaled
 
 
 def moved(images: Tensor, generator: torch.Generator) -> Tensor:

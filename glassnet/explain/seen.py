@@ -220,7 +220,9 @@ def reviewed(
     names = [review.name(position) for position in positions]
     found, checks = asked.explain(names, answers, answers, truths, check=make)
     searched = min(len(review.outcome.targets), SEARCHED, 1 + PIXELS // inputs[0, 0].numel())
-    many = _inputs(review, range(searched))
+    # Rows may stand class by class: any first few of them would be of one class.
+    order = torch.randperm(len(review.outcome.targets), generator=torch.Generator().manual_seed(0))
+    many = _inputs(review, order[:searched].tolist())
     kernels = [filters(net)]
     if layer is not None and asked.layers[0] in maps.convolutions(net):
         kernels = [filters(net, asked.layers[0])]

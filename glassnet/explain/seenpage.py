@@ -88,7 +88,7 @@ def trusted(found: Explanation) -> Section | None:
     count = found.checks[0].num_inputs
     on = "the first image" if count == 1 else f"the first {count} images"
     lines = [f"Checked on {on}. What holds there need not hold elsewhere."]
-    lines += [one.text[:1].upper() + one.text[1:] for one in found.checks]
+    lines += [one.text for one in found.checks]
     blocks: list[Block] = [trust.curves(found.checks), trust.likeness(found.checks)]
     return Section("Is this to be trusted?", "\n\n".join(lines), blocks)
 
@@ -172,7 +172,7 @@ def text(found: Explanation) -> str:
     for one in found.images:
         lines.append(f"{one.name}: {_said(one)}")
         lines.append("  " + "  ".join(f"{c} {p:.1%}" for c, p in _best(one)))
-        lines += [f"  {each.method:20}  {each.text}" for each in one.evidence]
+        lines += [f"  {each.method.replace('_', ' '):20}  {each.text}" for each in one.evidence]
     if found.excited:
         lines.append("filters that the answers depend on most")
         for layer, group in groupby(found.excited, lambda one: one.layer):

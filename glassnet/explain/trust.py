@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from glassnet.explain.maps import CONVOLUTIONS, Target
 from glassnet.explain.saliency import mean
-from glassnet.figures import Bar, Bars, Lines, Series
+from glassnet.figures import Grid, Lines, Series
 
 Method = Callable[[nn.Module, Tensor, Target], Tensor]
 """Network, inputs (B, C, *sides) and target -> evidence (B, *sides)."""
@@ -84,7 +84,8 @@ class Check:
             f"{self.like_new_head:.2f} with this one, with all weights shuffled "
             f"{self.like_new_network:.2f}"
         )
-        return f"{self.method}: {self._verdict}. Here {drop}; {alike}."
+        name = self.method.replace("_", " ")
+        return f"{name}: {self._verdict}. Here {drop}; {alike}."
 
     @property
     def _verdict(self) -> str:
@@ -183,7 +184,8 @@ def _ranks(values: Tensor) -> Tensor:
     """Ranks; equal numbers share the mean of theirs."""
     _, which, counts = values.double().unique(return_inverse=True, return_counts=True)
     ends = counts.cumsum(0).double()
-    return (ends - (counts - 1) / 2)[which]
+    ranks: Tensor = (ends - (counts - 1) / 2)[which]
+    return ranks
 
 
 def area(x: Sequence[float], y: Sequence[float]) -> float:
@@ -196,8 +198,9 @@ def curves(checks: Sequence[Check]) -> Lines:
     """The deletion curves, dashed for maps moved elsewhere."""
     series = []
     for one in checks:
-        series.append(Series(one.method, one.covered, one.score))
-        series.append(Series(f"{one.method}, moved", one.covered, one.score_moved, dashed=True))
+        name = one.method.replace("_", " ")
+        series.append(Series(name, one.covered, one.score))
+        series.append(Series(f"{name}, moved", one.covered, one.score_moved, dashed=True))
     return Lines(
         "What counts: the answer while the marked area is covered",
         series,
@@ -207,16 +210,15 @@ def curves(checks: Sequence[Check]) -> Lines:
     )
 
 
-def likeness(checks: Sequence[Check]) -> Bars:
+def likeness(checks: Sequence[Check]) -> Grid:
     """How alike the maps of networks with other weights are."""
-    items = []
-    for one in checks:
-        items.append(Bar(f"{one.method}, last layer shuffled", one.like_new_head))
-        items.append(Bar(f"{one.method}, all shuffled", one.like_new_network))
-    return Bars(
-        "Follows the weights: likeness to the map of a network with shuffled weights",
-        items,
-        x_label="rank correlation",
+    return Grid(
+        "Follows the weights: rank correlation with the maps of other weights",
+        [[1.0, one.like_new_head, one.like_new_network] for one in checks],
+        row_labels=[one.method.replace("_", " ") for one in checks],
+        column_labels=["these", "last layer shuffled", "all shuffled"],
+        column_title="weights",
+        format=".2f",
         note=f"Near 0 is as it should be. Above {SAME}, the map shows the image more than what the "
         "network learned.",
     )
