@@ -160,6 +160,30 @@ def test_maps_are_found_by_their_shape_in_any_network() -> None:
     assert inplace[-1].name == "4"  # after the activation, though that is the tensor of "3"
 
 
+class Twice(nn.Module):
+    """One activation for two layers, and a sum in place, as in many published networks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        change = self.two(self.relu(self.one(inputs)))
+        change += inputs
+        return self.relu(change)  # type: ignore[no-any-return]
+
+
+def test_the_map_of_a_block_is_found_though_its_activation_acts_twice() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(Twice(), nn.Flatten(), nn.Linear(128, 2)).eval()
+    inputs = seeded(1, 1, 8, 8)
+    found = maps.listed(network, inputs)
+    assert [one.name for one in found] == ["0.one", "0.two", "0"]
+    _, held = maps.values(network, inputs, ["0"], stop=True)
+    assert torch.equal(held["0"], network[0](inputs))
+
+
 def test_a_layer_is_found_by_its_own_name_behind_a_wrapper() -> None:
     network = nn.Sequential(nn.Identity(), ConvNet((1, 16, 16), 3)).eval()
     found = maps.listed(network, torch.zeros(1, 1, 16, 16))
@@ -343,9 +367,7 @@ def image(tmp_path: Path) -> Path:
     # The patch and 3 pixels around it are a quarter of the area. Gradients are known to be noisy.
     [("gradcam", 0.6), ("occlusion", 0.6), ("integrated_gradients", 0.6), ("saliency", 0.35)],
 )
-def test_planted_evidence_is_found(
-    run: glassnet.api.TrainedRun, name: str, least: float
-) -> None:
+def test_planted_evidence_is_found(run: glassnet.api.TrainedRun, name: str, least: float) -> None:
     images, labels, places = planted(12, seed=9)
     assert run.metrics["accuracy"].value > 0.95
     found = run.explain(images, methods=[name], show=False)

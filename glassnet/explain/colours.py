@@ -94,6 +94,12 @@ def fitted(image: Tensor, largest: int = LARGEST) -> Tensor:
     )[0]
 
 
+def enlarged(picture: Any, side: int) -> Any:
+    """Enlarge (h, w, C) by the whole factor that brings it to at least ``side`` pixels."""
+    factor = -(-side // max(picture.shape[:2]))
+    return picture.repeat(factor, 0).repeat(factor, 1)
+
+
 def mosaic(pictures: list[Any], columns: int) -> Any:
     """Lay arrays (h, w, C) of one size side by side, a pixel of grey between them."""
     height, width, channels = pictures[0].shape

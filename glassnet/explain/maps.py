@@ -6,9 +6,10 @@ A map is what a module gives once a convolution has acted: a tensor with the axe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from typing import Any
@@ -58,29 +59,43 @@ def listed(network: nn.Module, inputs: Tensor) -> list[Map]:
     Raises:
         UserError: If the network has no convolution, or none that gives a map.
     """
-    found: dict[str, Map] = {}
-    held: dict[int, tuple[Tensor, int]] = {}  # alive, so that no other takes its identity
+    found: list[_Given] = []
+    calls: Counter[str] = Counter()
     begun = False
 
     def note(name: str, module: nn.Module, output: Any) -> None:
         nonlocal begun
         begun = begun or isinstance(module, CONVOLUTIONS)
+        calls[name] += 1
         if not begun or isinstance(module, NO_MAPS) or not _is_map(output, inputs):
             return
         # A container hands on what its last part gave; what changed in place meanwhile is new.
-        if held.get(id(output), (None, -1))[1] != output._version:
-            held[id(output)] = (output, output._version)
-            found.pop(name, None)
-            found[name] = Map(name, type(module).__name__, tuple(output.shape[1:]))
+        same = (g for g in found if g.output is output and g.version == output._version)
+        given = next(same, None)
+        if given is None:
+            given = _Given(output, output._version)
+            found.append(given)
+        given.givers.append((name, type(module).__name__))
 
     with torch.no_grad(), _listening(network.named_modules(), note):
         network(inputs.float())
-    if not found:
+    # A module that acts twice gives two maps, of which its name would mean either.
+    named = [(g, [one for one in g.givers if calls[one[0]] == 1]) for g in found]
+    listed = [Map(*once[0], tuple(g.output.shape[1:])) for g, once in named if once]
+    if not listed:
         raise UserError(
             "This network has no convolution that gives a map, so there is no place in its inputs "
             "to point at. `glassnet trace` shows any network number by number."
         )
-    return list(found.values())
+    return listed
+
+
+@dataclass
+class _Given:
+    output: Tensor  # alive, so that no other takes its identity
+    version: int
+    givers: list[tuple[str, str]] = field(default_factory=list)
+    """Names and kinds of the modules that gave it, the innermost first."""
 
 
 def last(network: nn.Module, inputs: Tensor) -> Map:

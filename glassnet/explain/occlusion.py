@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from glassnet.explain.maps import Target
 from glassnet.explain.saliency import mean
 
-WINDOWS = 7
+WINDOWS = 6
 """Windows side by side along the shorter side of an input, if no size is given."""
 BATCH = 2**21
 """Numbers of the inputs that go through the network at once: 700 images of 3×32×32."""
@@ -35,12 +35,12 @@ def occlusion(
     """Return what each place of the inputs is worth to the target: (B, *sides).
 
     Negative where covering raises the target. ``window`` and ``stride`` are in pixels (unset: a
-    seventh of the shorter side, at least 3, and half of that); ``baseline`` is what covers (unset:
-    each input's mean, channel by channel).
+    sixth of the shorter side, at least 3, and two thirds of that); ``baseline`` is what covers
+    (unset: each input's mean, channel by channel).
     """
     floats, sides = inputs.float(), inputs.shape[2:]
     window = window or max(3, round(min(sides) / WINDOWS))
-    stride = stride or max(1, window // 2)
+    stride = stride or max(1, window * 2 // 3)
     cover = mean(floats) if baseline is None else baseline.float().expand_as(floats)
     places = windows(tuple(sides), window, stride)
     losses, counts = floats.new_zeros(floats[:, 0].shape), floats.new_zeros(tuple(sides))

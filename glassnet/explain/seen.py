@@ -40,6 +40,8 @@ PIXELS = 3_200_000
 """Of images that are searched for what excites filters: 64 of 224×224, at most ``SEARCHED``."""
 SEARCHED = 512
 FILTERS = 6
+REPORTED = 12
+"""Kernels in a report."""
 SMALL_IMAGE = 64
 """Pixels of a side up to which the costly parts look at more."""
 
@@ -223,7 +225,7 @@ def reviewed(
     # Rows may stand class by class: any first few of them would be of one class.
     order = torch.randperm(len(review.outcome.targets), generator=torch.Generator().manual_seed(0))
     many = _inputs(review, order[:searched].tolist())
-    kernels = [filters(net)]
+    kernels = [filters(net) if make else filters(net, shown=REPORTED)]
     if layer is not None and asked.layers[0] in maps.convolutions(net):
         kernels = [filters(net, asked.layers[0])]
     return Explanation(

@@ -45,7 +45,7 @@ def answers(found: Explanation, title: str) -> Section | None:
     text += [f"{name.replace('_', ' ')}: {METHODS[name].about}." for name in names]
     text.append(
         "Orange speaks for the class, blue against it, grey is neither; each map has a scale of "
-        "its own, which ends at the strongest 1 % of its places."
+        "its own, which ends at the strongest 1% of its places."
     )
     blocks: list[Block]
     if len(names) == 1:
@@ -105,10 +105,10 @@ def excited(found: Explanation) -> Section | None:
     if not found.excited:
         return None
     text = (
-        "For each layer, the filters that the answers depend on most. Each picture holds the nine "
-        f"parts of {found.searched:,} validation images that excite one filter most, each from "
-        "another image, the strongest at the upper left; as much of an image is shown as the "
-        "filter can see."
+        "For each layer, the filters that the answers depend on most. Each picture holds the "
+        f"{len(found.excited[0].patches)} parts of {found.searched:,} validation images that "
+        "excite one filter most, each from another image, the strongest at the upper left; as much "
+        "of an image is shown as the filter can see."
     )
     if any(one.made for one in found.excited):
         text += (
@@ -126,16 +126,16 @@ def excited(found: Explanation) -> Section | None:
 
 def _in_data(layer: str, some: Sequence[Excited]) -> Images:
     height, width = some[0].pictures[0].shape[1:]
-    items = []
+    crisp, items = max(height, width) <= 12, []
     for one in some:
         parts = [colours.plain(colours.fitted(picture, 96)) for picture in one.pictures]
+        whole = colours.mosaic(parts, 3)
+        if not crisp:  # else it would stay as small as it is
+            whole = colours.enlarged(whole, 280)
         note = f"gives up to {one.patches[0].value:.3g}"
-        items.append(Picture(png(colours.mosaic(parts, 3)), f"filter {one.channel}", note))
-    return Images(
-        f"{layer}: in the data, seeing {height} × {width} pixels",
-        items,
-        pixelated=max(height, width) * 3 <= 112,
-    )
+        items.append(Picture(png(whole), f"filter {one.channel}", note))
+    title = f"{layer}: in the data, seeing {height} × {width} pixels"
+    return Images(title, items, pixelated=crisp)
 
 
 def _made(layer: str, some: Sequence[Excited]) -> Images:
