@@ -259,6 +259,14 @@ def steepness(image: Tensor, axis: int) -> float:
     return float(image.diff(dim=axis).abs().mean())
 
 
+def test_an_image_is_made_for_a_filter_that_faint_noise_does_not_wake() -> None:
+    network = edges()
+    network[0].bias = nn.Parameter(torch.tensor([-200.0, -200.0]))
+    images = (seeded(8, 1, 12, 12) * 60 + 128).clamp(0, 255).byte()
+    made = excite.made(network, images, "1", [0, 1], steps=24)
+    assert all(one.mean > one.natural for one in made.values())
+
+
 def test_the_filter_that_the_answer_depends_on_is_told_first() -> None:
     network = edges()
     network[3].weight.data[0, :100] = 0

@@ -27,6 +27,8 @@ STEPS = 48
 """Steps of the ascent; Olah et al. take 512 of a large network, small ones are done sooner."""
 RATE = 0.05
 """Adam's learning rate (Olah et al.'s)."""
+STRENGTHS = (3, 3, 3)
+"""By these the noise to start from is raised as long as the filter gives nothing."""
 BATCH = 2**21
 """Numbers of the inputs that go through the network at once."""
 
@@ -119,6 +121,11 @@ def made(
     painting = Painting(floats, len(channels), generator)
     pick = torch.arange(len(channels), device=device)
     index = torch.tensor(list(channels), device=device)
+    with torch.no_grad():  # a ReLU that gives 0 everywhere lets no gradient through
+        for strength in STRENGTHS:
+            first = maps.values(network, painting.images(), [layer], stop=True)[1][layer]
+            silent = (first[pick, index] == 0).all(-1).all(-1)
+            painting.spectrum[silent] *= strength
     optimizer = torch.optim.Adam([painting.spectrum], RATE)
     for _ in range(steps):
         with torch.enable_grad():

@@ -89,7 +89,7 @@ def trusted(found: Explanation) -> Section | None:
     on = "the first image" if count == 1 else f"the first {count} images"
     lines = [f"Checked on {on}. What holds there need not hold elsewhere."]
     lines += [one.text for one in found.checks]
-    blocks: list[Block] = [trust.curves(found.checks), trust.likeness(found.checks)]
+    blocks: list[Block] = [*map(trust.curve, found.checks), trust.likeness(found.checks)]
     return Section("Is this to be trusted?", "\n\n".join(lines), blocks)
 
 
@@ -126,7 +126,7 @@ def excited(found: Explanation) -> Section | None:
 
 def _in_data(layer: str, some: Sequence[Excited]) -> Images:
     height, width = some[0].pictures[0].shape[1:]
-    crisp, items = max(height, width) <= 12, []
+    crisp, items = max(height, width) < 12, []
     for one in some:
         parts = [colours.plain(colours.fitted(picture, 96)) for picture in one.pictures]
         whole = colours.mosaic(parts, 3)
@@ -143,7 +143,7 @@ def _made(layer: str, some: Sequence[Excited]) -> Images:
         Picture(
             png(colours.plain(colours.fitted(one.made.image))),
             f"filter {one.channel}",
-            f"gives {one.made.mean:.3g} in the mean, images of the data at most "
+            f"gives {one.made.mean:.3g} in the mean; some images of the data at most "
             f"{one.made.natural:.3g}",
         )
         for one in some

@@ -194,19 +194,18 @@ def area(x: Sequence[float], y: Sequence[float]) -> float:
     return sum((right - left) * (a + b) / 2 for (left, a), (right, b) in pairs)
 
 
-def curves(checks: Sequence[Check]) -> Lines:
-    """The deletion curves, dashed for maps moved elsewhere."""
-    series = []
-    for one in checks:
-        name = one.method.replace("_", " ")
-        series.append(Series(name, one.covered, one.score))
-        series.append(Series(f"{name}, moved", one.covered, one.score_moved, dashed=True))
+def curve(one: Check) -> Lines:
+    """The deletion curve, dashed for the map moved elsewhere."""
+    series = [
+        Series("where it marks", one.covered, one.score),
+        Series("moved elsewhere", one.covered, one.score_moved, dashed=True),
+    ]
     return Lines(
-        "What counts: the answer while the marked area is covered",
+        f"What counts: the answer while what {one.method.replace('_', ' ')} marks is covered",
         series,
         x_label="share of the area that is covered, the strongest evidence first",
         y_label="share that the network gives the class",
-        note="Dashed: the same marks moved elsewhere. A map that finds what counts falls sooner.",
+        note="The sooner it falls below the dashed curve, the better the map finds what counts.",
     )
 
 
