@@ -23,6 +23,7 @@ from glassnet.explain.filters import filters
 from glassnet.explain.gradcam import gradcam
 from glassnet.explain.occlusion import occlusion
 from glassnet.explain.saliency import integrated_gradients, mean, saliency, smoothgrad
+from glassnet.networks._views import Views
 from glassnet.networks.convnet import ConvNet
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -182,6 +183,13 @@ def test_the_map_of_a_block_is_found_though_its_activation_acts_twice() -> None:
     assert [one.name for one in found] == ["0.one", "0.two", "0"]
     _, held = maps.values(network, inputs, ["0"], stop=True)
     assert torch.equal(held["0"], network[0](inputs))
+
+
+def test_a_network_that_asks_another_about_several_views_is_explained_by_that_one() -> None:
+    inner = ConvNet((3, 32, 32), 3).eval()
+    views = Views(inner, "flip", 32, 32).eval()
+    assert maps.once(views, torch.zeros(1, 3, 32, 32)) is inner
+    assert maps.once(inner, torch.zeros(1, 3, 32, 32)) is inner
 
 
 def test_a_layer_is_found_by_its_own_name_behind_a_wrapper() -> None:

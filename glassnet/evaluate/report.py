@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
+from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, layers, reading
 from glassnet.explain import seen, seenpage
 from glassnet.figures import (
@@ -41,7 +42,6 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
         _findings(trained),
         _test(trained),
         _curves(trained),
-        _transfer(trained),
         layers.section(trained.run.folds() or [trained.run]),
         _views(trained, review),
         *_seen(trained, review),
@@ -203,18 +203,6 @@ def _curves(trained: Trained) -> Section:
     return Section("How it learned", "", blocks)
 
 
-def _transfer(trained: Trained) -> Section | None:
-    """When each block learned, if not all did from the start."""
-    found = trained.task.layers(trained.recipe, trained.network)
-    if found is None:
-        return None
-    text = (
-        f"The first weights are those of {trained.recipe.weights}. Each block learned at its share "
-        "of the learning rate, from its epoch on."
-    )
-    return Section("What it began with", text, [found])
-
-
 def _validation_curve(runs: list[Any], name: str, better: str) -> Lines:
     series, marks = [], []
     for run in runs:
@@ -239,7 +227,10 @@ def _seen(trained: Trained, review: Review[Any]) -> list[Section]:
     """What a network of convolutions looks at; a k-fold run has several, see `explain`."""
     if trained.run.folds():
         return []
-    found = seen.reviewed(review, trained.recipe.network.name)
+    try:
+        found = seen.reviewed(review, trained.recipe.network.name)
+    except UserError:  # none of its convolutions gives a map: there is nothing to be seen
+        return []
     return [] if found is None else seenpage.sections(found)
 
 

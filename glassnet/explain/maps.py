@@ -98,6 +98,21 @@ class _Given:
     """Names and kinds of the modules that gave it, the innermost first."""
 
 
+def once(network: nn.Module, inputs: Tensor) -> nn.Module:
+    """The network itself, or the one that it asks several times, as about views of an image."""
+    children = list(network.children())
+    calls = 0
+
+    def note(_name: str, _module: nn.Module, _output: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    if len(children) == 1:
+        with torch.no_grad(), _listening([("", children[0])], note):
+            network(inputs)
+    return children[0] if calls > 1 else network
+
+
 def last(network: nn.Module, inputs: Tensor) -> Map:
     """The last map before the head: what Grad-CAM looks at."""
     return listed(network, inputs[:1])[-1]

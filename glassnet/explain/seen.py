@@ -39,6 +39,10 @@ SOME = 4
 PIXELS = 3_200_000
 """Of images that are searched for what excites filters: 64 of 224×224, at most ``SEARCHED``."""
 SEARCHED = 512
+OF_VIEWS = (
+    "The run answers with the average over several views of each image (tta). Explained, with its "
+    "probabilities, is the plain view."
+)
 FILTERS = 6
 REPORTED = 12
 """Kernels in a report."""
@@ -165,6 +169,7 @@ def images(
     tap = Tap(network)
     answers = [p for p in one.predict(raw, tap) if "error" not in p.details]
     inputs = _middle(one, torch.cat(tap.seen).clone())
+    network = maps.once(network, inputs[:1])
     if len(answers) > MOST_IMAGES:
         notes.append(
             f"Explained are the first {MOST_IMAGES} of {len(answers)} images; name the others to "
@@ -174,6 +179,8 @@ def images(
     given = [str(p.answer) for p in answers]
     shown = [about or answer for answer in given]
     asked = Asked(network, inputs, classes, methods, _layer(network, inputs, layer))
+    if network is not one.network:
+        notes.append(OF_VIEWS)
     found, checks = asked.explain([p.input for p in answers], given, shown, [None] * len(given))
     return Explanation(
         run=str(trained.run.path), network=one.recipe.network.name, images=found, checks=checks,
@@ -196,7 +203,7 @@ def network(
     found = reviewed(review, one.recipe.network.name, methods, layer, make=True)
     if found is None:
         raise UserError(f"{trained.run.path} has no validation examples to explain; name an image.")
-    return replace(found, run=str(trained.run.path), notes=notes)
+    return replace(found, run=str(trained.run.path), notes=[*notes, *found.notes])
 
 
 def reviewed(
@@ -216,6 +223,7 @@ def reviewed(
         return None
     positions = _worst_and_best(review)
     inputs = _inputs(review, positions)
+    net = maps.once(net, inputs[:1])
     asked = Asked(net, inputs, classes, methods, _layer(net, inputs, layer))
     answers = [classes[int(c)] for c in answered(review.outcome)[positions]]
     truths = [classes[int(c)] for c in review.outcome.targets[positions]]
@@ -232,6 +240,7 @@ def reviewed(
         run="", network=name, images=found, checks=checks,
         maps=feature_maps(net, inputs[-1], asked.layers), filters=kernels,
         excited=list(_excited(asked, many, make)), searched=searched,
+        notes=[] if net is review.network else [OF_VIEWS],
     )  # fmt: skip
 
 
