@@ -344,26 +344,44 @@ def train(
     Raises:
         UserError: If anything in the input is wrong; the message says what and what to do.
     """
-    reference, given = _reference(data, Path(runs), {"task": task, "network": network, **knobs})
-    with watcher(show) as watch:
-        chosen, recipe = catalog.resolve(reference, given, Path(runs))
-        return _or_interrupt(start(chosen, recipe, name, runs, watch))
+    return _train(data, {"task": task, "network": network, **knobs}, name, runs, show)
 
 
-def finetune(weights: str | Path | TrainedRun, data: Any, **options: Any) -> TrainedRun:
+def finetune(
+    weights: str | Path | TrainedRun,
+    data: Any,
+    *,
+    name: str | None = None,
+    runs: str | Path = "runs",
+    show: bool = True,
+    **knobs: Any,
+) -> TrainedRun:
     """Train further on other data what has learned already, and return the new run.
 
     Args:
         weights: A run, a run folder, a .safetensors or .pth file, or a name on the Hugging Face
             Hub. The last layer begins anew if the classes differ.
         data: As for ``train``.
-        **options: As for ``train``; ``freeze="all"`` trains the last layer alone.
+        name: As for ``train``.
+        runs: Folder for run folders.
+        show: Whether to show progress.
+        **knobs: As for ``train``; ``freeze="all"`` trains the last layer alone.
 
     Raises:
         UserError: If anything in the input is wrong, such as weights for another task.
     """
     origin = weights.path if isinstance(weights, TrainedRun) else weights
-    return train(data, weights=str(origin), **options)
+    return _train(data, knobs, name, runs, show, str(origin))
+
+
+def _train(
+    data: Any, knobs: dict[str, Any], name: str | None, runs: str | Path, show: bool,
+    weights: str | None = None,
+) -> TrainedRun:  # fmt: skip
+    reference, given = _reference(data, Path(runs), knobs)
+    with watcher(show) as watch:
+        chosen, recipe = catalog.resolve(reference, given, Path(runs), weights)
+        return _or_interrupt(start(chosen, recipe, name, runs, watch))
 
 
 def _reference(data: Any, runs: Path, knobs: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -30,12 +30,16 @@ def recipe(name: str) -> dict[str, Any]:
 
 
 def resolve(
-    reference: str, flags: Mapping[str, Any], copies: Path | None = None
+    reference: str,
+    flags: Mapping[str, Any],
+    copies: Path | None = None,
+    weights: str | None = None,
 ) -> tuple[Task[Any, Any], Recipe]:
     """Turn a recipe file, a recipe's name or a data set, and changes of knobs, into a recipe.
 
     ``flags`` has full or short names of knobs: ``{"fit.lr": 0.1}`` or ``{"lr": 0.1}``. Below
     ``copies`` the rows of a database are kept for the run, which then needs no database.
+    ``weights`` are what a fine-tuning starts from.
     """
     values = _values(reference)
     if "data" in flags:
@@ -50,6 +54,10 @@ def resolve(
         flags.get("task") or values.get("task") or fitting_task(values["data"], {**values, **flags})
     )
     chosen = task(str(name))
+    if weights is not None:
+        if "transfer" not in chosen.recipe.model_fields:  # there, `weights` may be a column
+            raise UserError(f"The task {name} takes no first weights, so it cannot be fine-tuned.")
+        flags = {**flags, "weights": weights}
     entry = sources.named(values["data"])
     known = {"target": entry.target} if entry and entry.target else {}
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}

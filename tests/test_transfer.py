@@ -305,6 +305,8 @@ def test_weights_that_are_none_for_images_are_refused(cli: Any, tmp_path: Path) 
     assert code == 2 and "table-classification" in err
     code, _, err = cli("finetune", tmp_path, data)
     assert code == 2 and str(tmp_path) in err
+    code, _, err = cli("finetune", other.path, rows, "--target", "y")
+    assert code == 2 and "table-classification takes no first weights" in err
     code, _, err = cli("train", data, "--freeze", "all")
     assert code == 2 and "transfer.freeze" in err and "weights" in err
 

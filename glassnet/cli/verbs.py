@@ -41,21 +41,24 @@ def say(options: Options, answer: dict[str, Any], text: str) -> int:
 
 def train(options: Options) -> int:
     """Train, or with ``--dry-run`` only say what it would cost."""
-    from glassnet import api, catalog
-
-    with api.watcher(True) as watch:
-        copies = None if options.dry_run else Path(options.runs)
-        task, recipe = catalog.resolve(options.data, options.knobs, copies)
-        if options.dry_run:
-            return _dry_run(options, task, recipe)
-        run = api.start(task, recipe, options.name, options.runs, watch)
-    return _trained(options, run)
+    return _train(options, None)
 
 
 def finetune(options: Options) -> int:
     """Train as ``train`` does, from weights that have learned elsewhere."""
-    options.knobs = {"weights": options.weights, **options.knobs}
-    return train(options)
+    return _train(options, options.weights)
+
+
+def _train(options: Options, weights: str | None) -> int:
+    from glassnet import api, catalog
+
+    with api.watcher(True) as watch:
+        copies = None if options.dry_run else Path(options.runs)
+        task, recipe = catalog.resolve(options.data, options.knobs, copies, weights)
+        if options.dry_run:
+            return _dry_run(options, task, recipe)
+        run = api.start(task, recipe, options.name, options.runs, watch)
+    return _trained(options, run)
 
 
 def resume(options: Options) -> int:

@@ -42,6 +42,7 @@ def document(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> D
         _findings(trained),
         _test(trained),
         _curves(trained),
+        _transfer(trained),
         layers.section(trained.run.folds() or [trained.run]),
         _views(trained, review),
         *_seen(trained, review),
@@ -201,6 +202,18 @@ def _curves(trained: Trained) -> Section:
     blocks += [_validation_curve(runs, metric.name, metric.better) for metric in metrics]
     blocks.append(Lines("Learning rate", rates, x_label="step", y_label="lr"))
     return Section("How it learned", "", blocks)
+
+
+def _transfer(trained: Trained) -> Section | None:
+    """When each block learned, if not all did from the start."""
+    found = trained.task.layers(trained.recipe, trained.network)
+    if found is None:
+        return None
+    text = (
+        f"The first weights are those of {trained.recipe.weights}. Each block learned at its share "
+        "of the learning rate, from its epoch on."
+    )
+    return Section("What it began with", text, [found])
 
 
 def _validation_curve(runs: list[Any], name: str, better: str) -> Lines:
