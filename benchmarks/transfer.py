@@ -78,6 +78,8 @@ class Study:
         )
         for _ in loop.train(task, recipe, run, source):
             pass
+        if run.info["status"] != "finished":  # SIGINT and SIGTERM end one training, not the study
+            raise KeyboardInterrupt
         trained = Trained(run, task)
         place = f"{about} {'' if self.on == 'test' else (per_class, seed)}"
         if place not in self.held:
@@ -181,7 +183,8 @@ def document(found: Found, ways: list[str], title: str, seconds: float) -> Docum
     )  # fmt: skip
     comparison = Table("Against training from scratch on the same rows", COLUMNS,
                        rows_of(found, ways))  # fmt: skip
-    note = f"Took {seconds / 60:.1f} minutes. {__doc__.split(chr(10) * 2)[-1].strip()}"
+    about_test = " ".join(__doc__.rpartition("\n\n")[2].split())
+    note = f"Took {seconds / 60:.1f} minutes. {about_test}"
     return Document("Does transfer help?", title, [Section("", note, [lines, comparison])])
 
 
