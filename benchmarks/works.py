@@ -142,7 +142,12 @@ def prepare(work: Work, folder: Path) -> dict[str, Any]:
         threads = torch.get_num_threads()
     train, validation = (data.pool.batch(part) for part in data.positions(0))
     is_image = train.inputs.ndim == 4
-    ready = Standardize(data.facts.mean, data.facts.std) if is_image else torch.nn.Identity()
+    facts = data.facts
+    ready = (
+        Standardize(facts.mean, facts.std, facts.height, facts.width)
+        if is_image
+        else torch.nn.Identity()
+    )
     tensors = {
         "x": ready(train.inputs).contiguous(),
         "y": train.targets,
