@@ -6,8 +6,9 @@ import zipfile
 import pytest
 from data_fixtures import told, write
 
-from glassnet.data import archives
-from glassnet.data.archives import gunzipped, open_files
+from glassnet.data import compressed, members, tars
+from glassnet.data.archives import open_files
+from glassnet.data.compressed import gunzipped
 from glassnet.errors import UserError
 
 
@@ -72,16 +73,16 @@ def test_links_in_archives_are_refused_and_reported(tmp_path):
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
 def test_bombs_are_refused_before_they_burst(tmp_path, make, monkeypatch):
-    monkeypatch.setattr(archives, "RATIO_FREE", 2**20)
-    monkeypatch.setattr(archives, "MAX_RATIO", 500)
+    monkeypatch.setattr(members, "RATIO_FREE", 2**20)
+    monkeypatch.setattr(members, "MAX_RATIO", 500)
     path = make(tmp_path / "set.x", {"zeros": bytes(2**22)})
     with pytest.raises(
         UserError, match="set.x unpacks to .* decompression bomb.*Unpack it yourself"
     ):
         open_files(path)
-    monkeypatch.setattr(archives, "MAX_RATIO", 1e9)
+    monkeypatch.setattr(members, "MAX_RATIO", 1e9)
     assert open_files(path).sizes == {"zeros": 2**22}
-    monkeypatch.setattr(archives, "MAX_MEMBER", 2**20)
+    monkeypatch.setattr(members, "MAX_MEMBER", 2**20)
     with pytest.raises(UserError, match="'zeros' of 4,194,304 bytes; one member may have"):
         open_files(path)
 
@@ -118,7 +119,7 @@ def test_gzip_is_unpacked_with_all_its_members(monkeypatch):
         gunzipped(one + two[:-6], "a.gz")
     with pytest.raises(UserError, match="a.gz is damaged.*Fetch it again"):
         gunzipped(one + b"no member", "a.gz")
-    monkeypatch.setattr(archives, "MAX_GUNZIPPED", 5)
+    monkeypatch.setattr(compressed, "MAX_GUNZIPPED", 5)
     with pytest.raises(UserError, match="a.gz unpacks to more than 5 bytes"):
         gunzipped(one + two, "a.gz")
 
@@ -137,7 +138,7 @@ def test_a_full_temporary_disk_is_explained(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archives, "_unpack", full)
+    monkeypatch.setattr(tars, "_unpack", full)
     with pytest.raises(UserError, match="a.tar.gz does not fit.*TMPDIR"):
         open_files(tar_of(tmp_path / "a.tar.gz", {"a": b"x"}))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassnet.data import moves
 from glassnet.data.augmentation import Augment, Augmentation
-from glassnet.data.images import ImageFacts
+from glassnet.data.imagefacts import ImageFacts
 
 BATCH = (torch.arange(30 * 3 * 6 * 5) * 37 % 251).to(torch.uint8).view(30, 3, 6, 5)
 PADDINGS: list[moves.Padding] = ["edge", "zero", "reflect"]

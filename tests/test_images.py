@@ -28,7 +28,9 @@ from data_fixtures import (
 from PIL import Image
 
 from glassnet.data import keeping, pixels
-from glassnet.data.images import ImageFacts, open_images, read_raw, to_tensor
+from glassnet.data.imagefacts import ImageFacts
+from glassnet.data.images import open_images
+from glassnet.data.rawimages import read_raw, to_tensor
 from glassnet.errors import UserError
 
 
@@ -748,7 +750,8 @@ def test_odd_exif_data_are_passed_over_in_silence(tmp_path):
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0"  # promises five entries, has none
     save(tmp_path / "a.jpg", picture(1), exif=exif)
     program = (
-        "import sys; from glassnet.data.images import *; facts = ImageFacts(channels=3, height=12,"
+        "import sys; from glassnet.data.imagefacts import ImageFacts; "
+        "from glassnet.data.rawimages import read_raw; facts = ImageFacts(channels=3, height=12,"
         "width=10, mean=[], std=[], classes=[]); print(len(read_raw(sys.argv[1], facts)[0]))"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "a.jpg")]

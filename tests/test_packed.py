@@ -18,7 +18,7 @@ import torch
 from data_fixtures import as_bytes, class_folders, everything, picture, save, told, write
 from trainings import assert_same_end, finished, go_on, new_run, play
 
-from glassnet.data import archives, keeping, layouts, packed, pixels, shelf, stream
+from glassnet.data import keeping, layouts, packed, pixels, shelf, stream, tars
 from glassnet.data.images import open_images
 from glassnet.errors import UserError
 
@@ -356,27 +356,27 @@ def test_a_packed_archive_is_unpacked_once_and_anew_if_it_or_its_copy_changed(
 ):
     import shutil
 
-    monkeypatch.setattr(archives, "KEPT", 0)
+    monkeypatch.setattr(tars, "KEPT", 0)
     folder = class_folders(tmp_path / "pets")
     archive = Path(shutil.make_archive(str(tmp_path / "set"), "gztar", folder))
-    expected = {n: archives.Tar(archive).read(n) for n in archives.Tar(archive).sizes}
+    expected = {n: tars.Tar(archive).read(n) for n in tars.Tar(archive).sizes}
     assert len(expected) == 8
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "_unpack", lambda *_: pytest.fail("it was unpacked again"))
-        again = archives.Tar(archive)
+        patch.setattr(tars, "_unpack", lambda *_: pytest.fail("it was unpacked again"))
+        again = tars.Tar(archive)
         assert {name: again.read(name) for name in again.sizes} == expected
     copy = next(own_cache.glob("*/plain.tar"))
     content = bytearray(copy.read_bytes())
     content[-2000] ^= 1
     copy.write_bytes(content)
     with pytest.warns(UserWarning, match=r"plain.tar: the unpacked archive was damaged"):
-        again = archives.Tar(archive)
+        again = tars.Tar(archive)
     assert {name: again.read(name) for name in again.sizes} == expected
     save(folder / "cat" / "9.png", picture(9))
     shutil.make_archive(str(tmp_path / "set"), "gztar", folder)
-    assert len(archives.Tar(archive).sizes) == 9
+    assert len(tars.Tar(archive).sizes) == 9
     monkeypatch.setenv(shelf.VARIABLE, "0")
-    assert len(archives.Tar(archive).sizes) == 9
+    assert len(tars.Tar(archive).sizes) == 9
 
 
 # --- Streaming ------------------------------------------------------------------------------------

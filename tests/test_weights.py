@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 import glassnet
 from glassnet import cards, network, progress, published, weightfiles, weights
-from glassnet.data.images import ImageFacts, to_tensor
+from glassnet.data.imagefacts import ImageFacts
+from glassnet.data.rawimages import to_tensor
 from glassnet.errors import UserError
 from glassnet.networks._standardize import Standardize
 from glassnet.recipe import NetworkKnobs

@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from glassnet.data import colours, moves, policies, symmetry
-from glassnet.data.images import ImageFacts
+from glassnet.data.imagefacts import ImageFacts
 from glassnet.data.moves import Move, Padding
 from glassnet.knobs import Knobs
 from glassnet.task import Batch, Data

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.archives import Files, Folder, gunzipped, is_archive, open_files
+from glassnet.data.archives import Files, Folder, is_archive, open_files
+from glassnet.data.compressed import gunzipped
 from glassnet.data.order import natural
 from glassnet.data.parts import ORDER, PARTS, part_of
 from glassnet.data.pixels import CONVERTIBLE, SUFFIXES, white_of

@@ -139,7 +139,7 @@ def _is_array(name: str) -> bool:
 
 
 def _files_below(folder: Path, limit: int = 5000) -> Iterator[Path]:
-    from glassnet.data.archives import is_litter
+    from glassnet.data.members import is_litter
 
     for number, file in enumerate(folder.rglob("*")):
         if number > limit:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from glassnet.data import database, memory, sheets, textfiles
-from glassnet.data.archives import unpacked
+from glassnet.data.compressed import unpacked
 from glassnet.data.frames import as_frame as as_frame
 from glassnet.data.frames import plain
 from glassnet.data.parts import part_of

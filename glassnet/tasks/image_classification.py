@@ -30,9 +30,9 @@ from glassnet import (
     weights,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
-from glassnet.data import augmentation, images, sources
+from glassnet.data import augmentation, images, rawimages, sources
 from glassnet.data.augmentation import Augment, Augmentation, Tta, refuse_crops_without_room
-from glassnet.data.images import ImageFacts, Preprocessing
+from glassnet.data.imagefacts import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
 from glassnet.figures import Figure, Table
 from glassnet.learners import between
@@ -197,7 +197,7 @@ def predict(
     network: nn.Module, facts: ImageFacts, raw: Any, decision: Decision | None = None
 ) -> Sequence[Prediction]:
     """Answer each image with a class, and tell the most probable classes."""
-    names, inputs, problems = images.read_raw(raw, facts)
+    names, inputs, problems = rawimages.read_raw(raw, facts)
     where = next(network.parameters()).device
     outputs = learners.answer(network, inputs.to(where)).cpu()
     chosen = decisions.answers(outputs, decision).tolist()

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from glassnet.data import layouts, pixels
 from glassnet.data.doctor.sheet import sample
-from glassnet.data.images import ImageFacts, ImageSource, to_tensor
+from glassnet.data.imagefacts import ImageFacts
+from glassnet.data.images import ImageSource
 from glassnet.data.layouts import ArrayStore
+from glassnet.data.rawimages import to_tensor
 from glassnet.data.threads import in_threads
 from glassnet.progress import tell
 from glassnet.task import Problem
