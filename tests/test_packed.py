@@ -458,7 +458,9 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path, how):
     code = BUILD.replace(
         "import sys, torch", "import sys, torch; from glassnet.data import stream; stream.SMALL = 0"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), "stream"]
+    # A shell's background jobs ignore SIGINT, and so would what they start.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", heard + code, str(tmp_path), "stream"]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **quiet) as process:
         assert process.stdout is not None and process.stdout.readline()

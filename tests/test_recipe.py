@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trainings import recipe_for, table
 
@@ -49,6 +49,7 @@ plain = st.recursive(
 trees = st.dictionaries(st.sampled_from("abc"), plain, max_size=3)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw, on a busy machine
 @given(trees, trees)
 def test_merging_changes_neither_side(base: dict[str, Any], changes: dict[str, Any]) -> None:
     before = repr((base, changes))

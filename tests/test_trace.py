@@ -24,7 +24,10 @@ from glassnet.trained import Trained
 pytestmark = pytest.mark.usefixtures("in_tmp")
 Cli = Callable[..., tuple[int, str, str]]
 SHORT: dict[str, Any] = {"epochs": 2, "threads": 1, "show": False}
-IMAGES = {"convnet": 8, "lenet": 8, "alexnet": 63, "vgg": 32, "resnet": 16, "hgnetv2": 32}
+IMAGES = {
+    "convnet": 8, "lenet": 8, "alexnet": 63, "vgg": 32, "resnet": 16, "hgnetv2": 32,
+    "airbench": 8, "backbone": 16,
+}  # fmt: skip
 """Networks that take images alone, and the pixels a side that they are shown here."""
 SMALLER: dict[str, Any] = {
     "convnet": {"channels": [4, 8]},
@@ -32,6 +35,7 @@ SMALLER: dict[str, Any] = {
     "vgg": {"depth": 11, "channels": [4, 4, 5, 6, 6], "dense": 6, "norm": "batch"},
     "resnet": {"width": 4},
     "hgnetv2": {"width": 0.1, "features": 8},
+    "airbench": {"channels": [4, 5, 6], "first_channels": 4},
 }
 
 

@@ -392,7 +392,8 @@ def test_every_plot_has_a_spoken_name_and_a_place_in_the_tab_order(show: Any) ->
     tab.locator("figure.lines svg[role=img]").wait_for()
     names = tab.locator("svg[role=img]").evaluate_all("all => all.map((e) => e.ariaLabel)")
     assert all(len(name) > 10 for name in names)
-    assert tab.locator("svg[role=img][tabindex='0']").count() == 2
+    plots = 1 + 1 + 2  # the curves, the grid, and the panels of the steps
+    assert tab.locator("svg[role=img][tabindex='0']").count() == plots
     assert all(tab.locator("img").evaluate_all("all => all.map((e) => e.alt)"))
 
 
