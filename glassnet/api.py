@@ -478,7 +478,7 @@ def start(
 ) -> TrainedRun:
     """Make a run folder and train in it."""
     source = task.source(recipe)
-    name = name or f"{Path(recipe.data).name.split('.')[0]}-{Path(recipe.network.name).stem}"
+    name = name or f"{Path(recipe.data).name.split('.')[0]}-{recipe.network.usual}"
     run = create(recipe, name, runs)
     examine = functools.partial(inspection.before_training, source, recipe, run)
     return go_on(Trained(run, task), recipe, source, watch, examine)

@@ -51,12 +51,23 @@ class Card:
 
 
 def read(folder: Path) -> Card:
-    """Read what lies beside weights."""
-    config = _json(folder / CONFIG)
-    if "pretrained_cfg" in config:
-        return _of_timm(config)
-    if "model_type" in config:
-        return _of_transformers(config, _json(folder / PROCESSOR))
+    """Read what lies beside weights.
+
+    Raises:
+        UserError: If it is damaged, or not as timm and transformers write it.
+    """
+    config, processor = _json(folder / CONFIG), _json(folder / PROCESSOR)
+    try:
+        if "pretrained_cfg" in config:
+            return _of_timm(config)
+        if "model_type" in config:
+            return _of_transformers(config, processor)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UserError(
+            f"{folder / CONFIG} is not as timm or transformers writes it "
+            f"({type(error).__name__}: {error}). Fetch it again; or give the file of weights "
+            "alone, from a folder without it, with --network, --size and --preprocessing."
+        ) from None
     return Card()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from glassnet import listing, references
 from glassnet.data import sources
 from glassnet.errors import UserError
-from glassnet.recipe import Recipe, build, merge, nested, read_yaml
+from glassnet.recipe import NetworkKnobs, Recipe, build, merge, nested, read_yaml
 from glassnet.task import Look, Task
 
 
@@ -64,11 +64,24 @@ def resolve(
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
     values = {**values, **chosen.bound(values)}
-    values = merge(chosen.implied(values), values)
     from glassnet import network
 
+    if "network" in values:
+        values["network"] = _of_family(values["network"])
+    values = merge(chosen.implied(values), values)
     recipe = build(chosen.recipe, _with_paths(values))
     return chosen, recipe.model_copy(update={"network": network.resolved(recipe.network)})
+
+
+def _of_family(asked: Any) -> Any:
+    """A variant as a knob of its family, so that what first weights imply of it is kept."""
+    from glassnet import network
+
+    knobs = {"name": asked} if isinstance(asked, str) else asked
+    if not (isinstance(knobs, Mapping) and isinstance(knobs.get("name"), str)):
+        return asked  # knobs of the network that is implied; or a mistake, which is told later
+    found = network.named(NetworkKnobs.model_validate(knobs))
+    return {"name": found.name, **found.options}
 
 
 def fitting_task(data: str, flags: Mapping[str, Any]) -> str:

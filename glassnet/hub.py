@@ -128,7 +128,7 @@ def _refusals(name: str, revision: str) -> Iterator[None]:
         ) from None
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
         raise UserError(
-            f"There is neither a file or folder {name} here, nor a public model of this name on "
+            f"There is neither a file nor a folder {name} here, nor a public model of this name on "
             "the Hugging Face Hub. Compare it with the title of its page, owner/name; if it is "
             "private, set HF_TOKEN to a token of yours."
         ) from None
@@ -146,7 +146,8 @@ def _unreachable(name: str, error: Exception) -> UserError:
     )
     cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
     return UserError(
-        f"The weights {name} cannot be fetched: {why}. Without a connection: fetch them on another "
+        f"There is no file or folder {name} here, and weights of this name on the Hub cannot be "
+        f"fetched: {why}. Without a connection: fetch them on another "
         f"machine and copy its folder {cached.name} into {cached.parent} here; or download "
         "config.json and model.safetensors from their page into a folder, and give --weights "
         "FOLDER."

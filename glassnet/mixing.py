@@ -109,8 +109,8 @@ class Shares:
 
 
 def _mixed(batch: Batch, inputs: Tensor, order: Tensor, share: float) -> Batch:
-    weights = torch.ones(len(order), device=order.device)
-    weights = weights if batch.weights is None else batch.weights
+    alike = torch.ones(len(order), device=order.device)
+    weights = alike if batch.weights is None else batch.weights
     return Batch(
         inputs,
         torch.stack([batch.targets, batch.targets[order]], 1),

@@ -41,6 +41,16 @@ class NetworkKnobs(BaseModel):
         """The constructor's arguments."""
         return dict(self.model_extra or {})
 
+    @property
+    def usual(self) -> str:
+        """Its usual name, a variant's by depth or size: resnet50, hgnetv2-b2; of a file, its stem.
+
+        >>> [NetworkKnobs(name="resnet", depth=50).usual, NetworkKnobs(name="my/net.py").usual]
+        ['resnet50', 'net']
+        """
+        size = f"-{self.options['size']}" if "size" in self.options else ""
+        return f"{Path(self.name).stem}{self.options.get('depth', '')}{size}"
+
 
 class Fit(Knobs):
     """How the weights are found. The first three are the knobs that everybody looks for."""

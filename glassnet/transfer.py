@@ -8,14 +8,7 @@ more at each epoch; ours spreads them evenly over a share of the epochs, ``unfre
 network of 18 blocks does not need 18 epochs). Training the new head alone first keeps its large
 first gradients from spoiling what the layers below know (Kumar et al. 2022, arXiv 2202.10054).
 
-**The blocks** of any network are found by walking it from its input. What stands in a row
-(``nn.Sequential``, ``nn.ModuleList``, ``nn.ModuleDict``) is a block each, such as a convolution or
-a residual block; a row within a row is walked too. Outside of rows, a part that holds a row is
-walked, and one that holds none is a block. Then
-
-- a normalization that stands alone belongs to the block before it (the first one to the next),
-- parameters that stand directly in a part that is walked belong to the first block within,
-- the last block is the head. "From the input" is the order in which the parts were declared.
+**The blocks** of any network are found by ``glassnet.blocks``.
 
 **A frozen block** keeps its weights, bit for bit, and is in evaluation mode: it answers as it will
 when the run is used. Its batch normalizations keep their running means too, which few examples
@@ -27,80 +20,18 @@ All of it is a pure function of the step, so there is nothing to save.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Any
 
 from torch import nn
 
-from glassnet import weights
+from glassnet.blocks import Block, blocks
 from glassnet.errors import UserError, nearest
 from glassnet.figures import Table
 from glassnet.recipe import Fit, Transfer
 from glassnet.schedules import Ramp
-from glassnet.weights import Weights
-
-ROWS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-
-
-# --- Blocks ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Block:
-    """What begins to learn at once, and at one rate."""
-
-    name: str
-    modules: list[nn.Module]
-    """All that it is made of, down to the leaves."""
-    weights: list[nn.Parameter]
-
-
-def blocks(network: nn.Module) -> list[Block]:
-    """The blocks of a network, from its input to its head; see the top of this file."""
-    found: list[Block] = []
-    waiting: list[Block] = []  # what belongs to the next block
-    for part in _parts(network, "network", is_root=True):
-        vectors = all(weight.ndim <= 1 for weight in part.weights)
-        if part.name and not vectors:
-            for early in waiting:
-                _join(part, early)
-            waiting.clear()
-            found.append(part)
-        elif part.name and found:
-            _join(found[-1], part)
-        else:
-            waiting.append(part)
-    seen: set[int] = set()
-    for block in found:  # a tied weight belongs to the first block that has it
-        block.weights[:] = [w for w in block.weights if id(w) not in seen]
-        seen |= {id(w) for w in block.weights}
-    return found
-
-
-def _parts(
-    module: nn.Module, name: str, *, is_root: bool = False, in_row: bool = False
-) -> list[Block]:
-    """Parts with weights, in the order of their declaration; nameless if of a part that goes on."""
-    if not any(True for _ in module.parameters()):
-        return []
-    is_row = isinstance(module, ROWS)
-    holds_row = any(isinstance(part, ROWS) for part in module.modules())
-    children = list(module.named_children())
-    if not children or not (is_root or is_row or (holds_row and not in_row)):
-        return [Block(name, list(module.modules()), list(module.parameters()))]
-    own = list(module.parameters(recurse=False))
-    found = [Block("", [], own)] if own else []
-    for child, part in children:
-        found += _parts(part, child if is_root else f"{name}.{child}", in_row=is_row)
-    return found
-
-
-def _join(block: Block, part: Block) -> None:
-    block.modules.extend(part.modules)
-    block.weights.extend(part.weights)
-
 
 # --- When they learn ------------------------------------------------------------------------------
 
@@ -181,8 +112,7 @@ class Layers:
             name: share.get(id(weight), 1.0) for name, weight in whole.named_parameters()
         }
         """By the name of the weight in ``whole``."""
-        later = [begin for _, begin in self._begins if 0 < begin < inf]
-        self.head_steps = int(min(later, default=0))
+        self.head_steps = int(min((b for _, b in self._begins[:-1] if b < inf), default=0))
         """Optimizer steps before anything but the head learns."""
 
     def set(self, step: int) -> None:
@@ -227,46 +157,6 @@ def table(knobs: Transfer, fit: Fit, network: nn.Module) -> Table:
     columns = ["block", "parameters", "share of the rate", "learns from epoch"]
     note = "From the input to the head. A frozen block is as it was, normalizations included."
     return Table("When each block learns", columns, rows, note=note)
-
-
-# --- First weights --------------------------------------------------------------------------------
-
-
-def begin(
-    knobs: Transfer, network: nn.Module, found: Weights, classes: Sequence[str]
-) -> Sequence[str]:
-    """Lay first weights into a network, and say what became of the head.
-
-    Outputs are kept if all classes are known by name. If only some are, none is: the outputs that
-    have learned are far larger than those that have not, and would win every example at first.
-    """
-    if knobs.head == "new":
-        found = replace(found, classes=())
-    match = weights.put(network, found, classes)
-    if knobs.head == "new":
-        return [f"{match.sentence}; the head begins anew, as transfer.head=new asks"]
-    if not match.head:
-        return [
-            f"{match.sentence}; the weights know all classes by name ({_some(classes)}), so the "
-            "head is kept; if these are other classes of the same names, set --transfer.head new"
-        ]
-    if not classes or not set(classes) <= set(found.classes):
-        return [match.sentence]
-    rows = [list(found.classes).index(name) for name in classes]
-    own = network.state_dict()
-    kept = {name: found.tensors[name][rows] for name in match.head if name in found.tensors}
-    if any(name not in kept or kept[name].shape != own[name].shape for name in match.head):
-        return [match.sentence]
-    network.load_state_dict(kept, strict=False)
-    return [
-        f"{len(match.matched) + len(kept)} tensors of {found.origin} are the first weights; of its "
-        f"{len(found.classes)} classes the {len(classes)} of your data are kept in the head, by "
-        "name; if these are other classes of the same names, set --transfer.head new"
-    ]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 # --- Knobs ----------------------------------------------------------------------------------------

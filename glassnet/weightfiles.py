@@ -171,9 +171,11 @@ def _state(path: Path, content: Any) -> dict[str, Tensor]:
 
 def _bare(found: dict[str, Any]) -> dict[str, Any]:
     """Take off what wrappers put before every name."""
-    for prefix in _PREFIXES:
-        if found and all(name.startswith(prefix) for name in found):
-            found = {name.removeprefix(prefix): value for name, value in found.items()}
+    while found:  # in any order: a compiled network in DataParallel, or the other way round
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in found)), None)
+        if prefix is None:
+            break
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
     return found
 
 

@@ -1,18 +1,20 @@
 """First weights from elsewhere: those of another run, of a file, or of the Hugging Face Hub.
 
 ``settled`` makes what a user typed good for any folder and any day, ``about`` tells cheaply which
-network weights fit and how its inputs were prepared, ``read`` brings the tensors, ``put`` lays them
-into a network and says what matched. Nothing of this is needed by a run that has begun.
+network weights fit and how its inputs were prepared, ``read`` brings the tensors, and
+``matching.put`` lays them into a network. A run that has a checkpoint needs nothing of this any
+more; but a second training begins from them once more: a refit, and each fold of a k-fold run.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassnet import cards, hub, published, weightfiles
 from glassnet.cards import Card
@@ -20,9 +22,6 @@ from glassnet.errors import UserError
 from glassnet.published import Recognized
 from glassnet.recipe import read_yaml
 from glassnet.run import Run
-
-COUNTER = "num_batches_tracked"
-"""A counter that batch normalization keeps and does not need; many files leave it out."""
 
 
 @dataclass(frozen=True)
@@ -40,30 +39,6 @@ class Weights:
     """Who wrote the names, if they were recognized as another's names of one of our networks."""
     raw: Mapping[str, Tensor] = field(default_factory=dict)
     """The tensors under the names of the file, if others."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """What became of the tensors."""
-
-    origin: str
-    matched: Sequence[str]
-    head: Sequence[str]
-    """Parameters of the last layer, which begins anew because it answers other classes."""
-    unused: Sequence[str] = ()
-    """Tensors of the file that the network has no place for."""
-    notes: Sequence[str] = ()
-    """What else a person should know, half a sentence each."""
-
-    @property
-    def sentence(self) -> str:
-        """For people."""
-        said = [f"{len(self.matched)} tensors of {self.origin} are the first weights"]
-        if self.head:
-            said.append(f"new: {', '.join(self.head)}")
-        if self.unused:
-            said.append(f"not used: {_some(self.unused)}")
-        return "; ".join([*said, *self.notes])
 
 
 def settled(origin: str) -> str:
@@ -86,8 +61,8 @@ def about(origin: str, network: str | None = None) -> Mapping[str, Any]:
     ``network`` is the name that the user asked for, if any.
     """
     place = _place(origin)
-    if isinstance(place, Run):
-        return _of_run(place)
+    if isinstance(place, _OfRun):
+        return place.knobs
     found = _Published.at(place)
     if network == BACKBONE and found.card.config is not None:
         return {**found.prepared, "network": _backbone(found.card)}
@@ -97,12 +72,12 @@ def about(origin: str, network: str | None = None) -> Mapping[str, Any]:
 def read(origin: str) -> Weights:
     """Bring weights from where the user says they are."""
     place = _place(origin)
-    if isinstance(place, Run):
-        tensors, _ = place.read_tensors("model.safetensors")
-        classes = place.read_json("facts.json").get("classes", [])
-        # A run's network stands behind the layer that standardizes, and perhaps before another one.
-        bare = {n.removeprefix("0.").removeprefix("1."): tensor for n, tensor in tensors.items()}
-        return Weights(origin, _of_run(place), classes, bare)
+    if isinstance(place, _OfRun):
+        tensors, _ = place.run.read_tensors(place.file)
+        # A run's network stands behind the layer that standardizes, so that it is 1; what stands
+        # around both, for class weights or several views, says 0 once more each.
+        bare = {re.sub(r"^(0\.)*1\.", "", name): tensor for name, tensor in tensors.items()}
+        return Weights(origin, place.knobs, place.facts.get("classes", []), bare)
     found = _Published.at(place)
     if found.recognized is None and found.card.config is not None:
         raw = _through_transformers(place.parent)
@@ -115,51 +90,58 @@ def read(origin: str) -> Weights:
     return Weights(origin, found.knobs, found.card.classes, ours, whose, raw)
 
 
-def put(network: nn.Module, weights: Weights, classes: Sequence[str]) -> Match:
-    """Lay weights into a network; the last layer begins anew unless it answers the same classes.
-
-    Classes in another order are put in order: the rows of the last layer are moved.
-
-    Raises:
-        UserError: If anything but the last layer does not fit; names the layers.
-    """
-    own = network.state_dict()
-    head = _last_layer(network)
-    named, notes = _best_named(own, weights)
-    known = {**named}
-    if sorted(weights.classes) == sorted(classes) and classes:
-        if list(weights.classes) != list(classes):
-            rows = [list(weights.classes).index(name) for name in classes]
-            known |= {name: named[name][rows] for name in head if name in named}
-            notes.append("its classes are the same in another order: their outputs were moved")
-        head = []
-    else:
-        notes.append(_other_classes(weights.classes, classes))
-    fitting = {
-        name: tensor
-        for name, tensor in known.items()
-        if name not in head and name in own and own[name].shape == tensor.shape
-    }
-    wanted = [name for name in own if name not in head and not name.endswith(COUNTER)]
-    unused = [n for n in known if n not in own and not n.endswith(COUNTER)]
-    if any(name not in fitting for name in wanted) or (weights.whose and unused):
-        raise _unfit(own, known, wanted, unused, weights)
-    network.load_state_dict(fitting, strict=False)
-    return Match(weights.origin, sorted(fitting), head, unused, notes)
-
-
 # --- Where weights are ----------------------------------------------------------------------------
 
 
-def _place(origin: str) -> Run | Path:
+def _place(origin: str) -> _OfRun | Path:
     """The run, or the file of weights; what is on the Hub is fetched."""
     path = Path(origin).expanduser()
     if not path.exists():
         path = Path(settled(origin)) if not hub.is_name(origin) else hub.folder(origin)
-    run = path if path.is_dir() else path.parent
-    if (run / "run.json").is_file():
-        return Run.open(run)
+    if (path / "run.json").is_file():
+        return _OfRun(Run.open(path), "model.safetensors")
+    if path.suffix == ".safetensors" and (path.parent / "run.json").is_file():
+        return _OfRun(Run.open(path.parent), path.name)
     return weightfiles.in_folder(path) if path.is_dir() else path
+
+
+@dataclass(frozen=True)
+class _OfRun:
+    """Weights that a run of ours found, with what its folder says of them."""
+
+    run: Run
+    file: str
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """How its inputs are prepared, and the classes."""
+        if self.run.folds():
+            raise UserError(
+                f"{self.run.path} holds a network for each of its folds: choose one, such as "
+                f"{self.run.path / 'fold-1'}."
+            )
+        facts = self.run.read_json("facts.json")
+        if facts.get("kind") != "images":
+            raise UserError(
+                f"{self.run.path} is a run of the task {self.run.info['task']}, which does not "
+                "look at images: its weights cannot begin with them. Give a run that was trained "
+                "on images."
+            )
+        return facts
+
+    @property
+    def knobs(self) -> Mapping[str, Any]:
+        """network, size, resize and preprocessing."""
+        facts = self.facts
+        # A run of an older version does not know all of them.
+        told = ("mean", "std", "channels", "interpolation", "fit")
+        stored = facts.get("stored")
+        return {
+            "network": read_yaml(self.run.path / "recipe.yaml")["network"],
+            "size": min(facts["height"], facts["width"]),
+            "resize": min(stored) if stored else None,
+            "preprocessing": {key: facts[key] for key in told if key in facts},
+        }
 
 
 @dataclass(frozen=True)
@@ -228,99 +210,3 @@ def _through_transformers(folder: Path) -> dict[str, Tensor]:
             f"{folder}: the transformers library cannot make an image classifier of it: {text}"
         ) from None
     return {f"model.{name}": tensor.float() for name, tensor in model.state_dict().items()}
-
-
-def _of_run(run: Run) -> Mapping[str, Any]:
-    recipe, facts = read_yaml(run.path / "recipe.yaml"), run.read_json("facts.json")
-    if facts.get("kind") != "images":
-        raise UserError(
-            f"{run.path} is a run of the task {recipe['task']}, which does not look at images: its "
-            "weights cannot begin with them. Give a run that was trained on images."
-        )
-    # A run of an older version does not know all of them.
-    told = ("mean", "std", "channels", "interpolation", "fit")
-    stored = facts.get("stored")
-    return {
-        "network": recipe["network"],
-        "size": min(facts["height"], facts["width"]),
-        "resize": min(stored) if stored else None,
-        "preprocessing": {key: facts[key] for key in told if key in facts},
-    }
-
-
-# --- How they fit ---------------------------------------------------------------------------------
-
-
-def _best_named(
-    own: Mapping[str, Tensor], weights: Weights
-) -> tuple[Mapping[str, Tensor], list[str]]:
-    """The tensors under the names that the network knows most of; else by order, which is told."""
-    wrapped = {f"model.{name}": tensor for name, tensor in weights.raw.items()}
-    ways = [way for way in (weights.tensors, weights.raw, wrapped) if way]
-    best = max(ways, key=lambda way: len(own.keys() & way.keys()))
-    if own.keys() & best.keys():
-        return best, []
-    theirs = {n: t for n, t in weights.tensors.items() if not n.endswith(COUNTER)}
-    ours = {n: t for n, t in own.items() if not n.endswith(COUNTER)}
-    pairs = list(zip(ours.items(), theirs.values(), strict=False))
-    if len(ours) == len(theirs) and all(o.shape == t.shape for (_, o), t in pairs[:-2]):
-        note = "not one name agrees: they were laid in by order, in which all shapes agree"
-        return {name: tensor for (name, _), tensor in pairs}, [note]
-    return best, []
-
-
-def _other_classes(theirs: Sequence[str], ours: Sequence[str]) -> str:
-    if not theirs:
-        return "nobody says which classes they answer"
-    common = len(set(theirs) & set(ours))
-    return f"they answer {len(theirs)} classes, of which {common} are among your {len(ours)}"
-
-
-def _unfit(
-    own: Mapping[str, Tensor],
-    known: Mapping[str, Tensor],
-    wanted: Sequence[str],
-    unused: Sequence[str],
-    weights: Weights,
-) -> UserError:
-    """Name the first layers that do not fit, and the network that would."""
-    wrong = [
-        f"{name}: expected {_size(own[name])}, found "
-        + (_size(known[name]) if name in known else "none")
-        for name in wanted
-        if name not in known or known[name].shape != own[name].shape
-    ]
-    said = f"The weights {weights.origin} do not fit the network. "
-    if wrong:
-        said += f"{len(wrong)} of {len(wanted)} tensors differ: {_some(wrong, '; ')}. "
-    if unused:
-        said += f"{len(unused)} have no place in it: {_some(unused)}. "
-    network = dict(weights.knobs.get("network", {}))
-    if not weights.whose:
-        return UserError(said + "Choose the network that they were made for by --network.")
-    name = network.pop("name")
-    flags = " ".join(f"--network.{k} {_flag(v)}" for k, v in network.items())
-    return UserError(
-        f"{said}They look like {name} ({', '.join(f'{k} {_flag(v)}' for k, v in network.items())}),"
-        f" as {weights.whose} names it. Leave --network out, or ask for it by --network {name} "
-        f"{flags}, with images of the size that they were made for."
-    )
-
-
-def _size(tensor: Tensor) -> str:
-    return " x ".join(map(str, tensor.shape)) or "one number"
-
-
-def _flag(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _some(names: Sequence[str], between: str = ", ") -> str:
-    more = f"{between}and {len(names) - 3} more" if len(names) > 3 else ""
-    return between.join(names[:3]) + more
-
-
-def _last_layer(network: nn.Module) -> list[str]:
-    """Names of the parameters of the layer that gives the outputs: the last dense one."""
-    name, layer = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear)][-1]
-    return [f"{name}.{parameter}" for parameter, _ in layer.named_parameters()]

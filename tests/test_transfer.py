@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,15 +18,18 @@ from torch import Tensor, nn
 from trainings import assert_same_end, drop_at, go_on, new_run, play, same_bits, table, weights
 
 import glassnet
-from glassnet import catalog, optimizers, transfer
+from glassnet import blocks, catalog, matching, network, optimizers, transfer
+from glassnet import weights as first_weights
 from glassnet.errors import UserError
 from glassnet.loop import assemble
+from glassnet.networks._standardize import behind
 from glassnet.networks.convnet import ConvNet
 from glassnet.optimizers import SGD, AdamW, Muon
-from glassnet.recipe import Fit, Transfer
+from glassnet.recipe import Fit, NetworkKnobs, Transfer
 from glassnet.run import Run
 from glassnet.splits import divide
 from glassnet.task import Batch
+from glassnet.transfer import Layers
 
 SMALL = {
     "network.channels": [4, 6],
@@ -88,15 +92,15 @@ class Own(nn.Module):
 
 
 def test_blocks_are_found_in_any_network_and_hold_every_weight_once() -> None:
-    own = transfer.blocks(Own())
+    own = blocks.blocks(Own())
     assert [block.name for block in own] == [
         "eye.0", "trunk.rows.0", "trunk.rows.1", "answer", "tied",
     ]  # fmt: skip
     assert [len(block.weights) for block in own] == [2 + 2 + 1 + 2, 2, 2, 2, 1]
-    for network in (Own(), ConvNet((1, 8, 8), 3, blocks=2)):
-        found = [id(w) for block in transfer.blocks(network) for w in block.weights]
-        assert sorted(found) == sorted(id(w) for w in network.parameters())
-    names = [block.name for block in transfer.blocks(ConvNet((1, 8, 8), 3))]
+    for built in (Own(), ConvNet((1, 8, 8), 3, blocks=2)):
+        found = [id(w) for block in blocks.blocks(built) for w in block.weights]
+        assert sorted(found) == sorted(id(w) for w in built.parameters())
+    names = [block.name for block in blocks.blocks(ConvNet((1, 8, 8), 3))]
     assert names == ["stem.0", "stages.0.0", "stages.1.0", "stages.2.0", "output"]
 
 
@@ -127,6 +131,34 @@ def test_each_weight_moves_as_if_its_share_of_the_rate_were_the_rate(knobs: Any)
     mixed, full, quarter = after(0.1, low), after(0.1, None), after(0.1 * 0.25, None)
     for name in names:
         assert torch.equal(mixed[name], (quarter if name in low else full)[name]), name
+
+
+class Wrapped(nn.Module):
+    """A user's network that is all in one part, without rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Module()
+        self.body.conv, self.body.dense = nn.Conv2d(1, 4, 3), nn.Linear(4, 2)
+
+
+def test_the_only_part_of_a_network_is_walked() -> None:
+    assert [block.name for block in blocks.blocks(Wrapped())] == ["body.conv", "body.dense"]
+    assert [block.name for block in blocks.blocks(nn.Linear(2, 2))] == ["network"]
+
+
+@pytest.mark.parametrize(
+    "name", ["airbench", "alexnet", "backbone", "convnet", "hgnetv2", "lenet", "mlp", "perceptron",
+             "resnet", "tabm", "vgg"],
+)  # fmt: skip
+def test_the_head_of_every_network_is_what_depends_on_the_number_of_classes(name: str) -> None:
+    few, many = (
+        dict(network.build_network(NetworkKnobs(name=name), (3, 64, 64), n).named_parameters())
+        for n in (2, 3)
+    )
+    changed = {n for n, weight in few.items() if weight.shape != many[n].shape}
+    built = network.build_network(NetworkKnobs(name=name), (3, 64, 64), 2)
+    assert set(blocks.head(built)) == changed
 
 
 # --- Phases ---------------------------------------------------------------------------------------
@@ -166,6 +198,81 @@ def test_frozen_blocks_keep_every_bit_to_the_end(first: Path, tmp_path: Path) ->
     frozen = ("1.stem.", "1.stages.0.")
     for name in body(old):
         assert torch.equal(old[name], new[name]) == name.startswith(frozen), name
+
+
+def test_the_schedule_begins_at_once_unless_the_head_is_alone() -> None:
+    network, fit = ConvNet((1, 8, 8), 3), Fit(epochs=10)
+    gradual = Transfer(head_alone=0.0, unfreeze=0.5)
+    assert Layers(gradual, fit, network, network, 7).head_steps == 0
+    assert Layers(Transfer(head_alone=0.2, unfreeze=0.5), fit, network, network, 7).head_steps == 14
+    assert Layers(Transfer(freeze="all"), fit, network, network, 7).head_steps == 0
+
+
+def test_a_fine_tuning_goes_on_without_the_weights_once_it_has_a_checkpoint(
+    first: Path, tmp_path: Path
+) -> None:
+    data = pictures(tmp_path / "new.npz", ["x", "y"], seed=1)
+    copy = Path(shutil.copytree(first, tmp_path / "copy"))
+    task, recipe = tuned(copy, data, fit__epochs=4)
+    early = recipe.model_copy(
+        update={"fit": recipe.fit.model_copy(update={"checkpoint_seconds": 1e-9})}
+    )
+    whole, run, late = (new_run(tmp_path, early, name) for name in ("whole", "run", "late"))
+    play(task, early, whole)
+    drop_at(task, early, run, 5)
+    drop_at(task, early, late, 1)  # before the first checkpoint
+    shutil.rmtree(copy)
+    go_on(task, run)
+    assert_same_end(run, whole)
+    with pytest.raises(UserError, match=f"no weights {copy}"):
+        go_on(task, late)
+
+
+def test_every_fold_begins_from_the_weights(first: Path, tmp_path: Path) -> None:
+    data = pictures(tmp_path / "new.npz", ["x", "y"], seed=1)
+    folds = {"split.mode": "kfold", "split.folds": 2, "fit.epochs": 1, "fit.lr": 1e-9}
+    run = glassnet.finetune(first, data, runs=tmp_path, show=False, **TUNED, **folds)
+    old = weights(Run(first), "model.safetensors")["1.stem.0.weight"]
+    for fold in Run(run.path).folds():
+        assert torch.allclose(weights(fold, "model.safetensors")["1.stem.0.weight"], old, atol=1e-6)
+    with pytest.raises(UserError, match=r"choose one, such as .*fold-1"):
+        glassnet.finetune(run, data, runs=tmp_path, show=False, **TUNED)
+    again = glassnet.finetune(
+        run.path / "fold-1", data, runs=tmp_path, show=False, **TUNED, epochs=1
+    )
+    assert again.status == "finished"
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"tta": "flip", "loss": "focal"},
+        {"tta": "flip", "class_weights": "balanced"},
+        {"tta": "flip_shift"},
+        {"loss": "focal", "class_weights": "balanced"},
+    ],
+)
+def test_weights_are_found_behind_views_and_behind_what_makes_answers_honest(
+    tmp_path: Path, knobs: dict[str, Any]
+) -> None:
+    data = pictures(tmp_path / "first.npz", "ab")
+    run = glassnet.train(data, runs=tmp_path, show=False, epochs=1, **knobs, **SMALL)
+    plain = ConvNet((1, 8, 8), 2, channels=(4, 6))
+    match = matching.put(plain, first_weights.read(str(run.path)), ["a", "b"])
+    assert not match.unused and "by order" not in match.sentence
+    own = behind(run.network).state_dict()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in plain.state_dict().items())
+    again = glassnet.finetune(run, data, runs=tmp_path, show=False, epochs=1, **TUNED)
+    assert "1.stem.0.weight" in weights(Run(again.path))
+
+
+def test_the_file_of_a_run_that_is_named_is_the_one_that_is_read(first: Path) -> None:
+    last = weights(Run(first), "last.safetensors")
+    write = Run(first).write_tensors
+    write("other.safetensors", {name: tensor + 1 for name, tensor in last.items()})
+    found = first_weights.read(str(first / "other.safetensors"))
+    assert torch.equal(found.tensors["output.bias"], last["1.output.bias"] + 1)
+    assert found.classes == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("step", [2, 5, 11])
@@ -224,16 +331,6 @@ def test_a_head_is_kept_if_the_weights_know_all_classes_by_name(
     other, said = head_after(first, pictures(tmp_path / "other.npz", "abxy", seed=1))
     assert not set(map(tuple, other.tolist())) & set(map(tuple, old.tolist()))
     assert "new: output" in said
-
-
-def test_classes_in_another_order_find_their_outputs_by_name() -> None:
-    torch.manual_seed(0)
-    given = ConvNet((1, 8, 8), 3, channels=(4, 6)).state_dict()
-    network = ConvNet((1, 8, 8), 3, channels=(4, 6))
-    found = transfer.Weights("elsewhere", {}, ["cat", "ant", "bee"], given)
-    transfer.begin(Transfer(), network, found, ["ant", "bee", "cat"])
-    assert torch.equal(network.output.weight, given["output.weight"][[1, 2, 0]])
-    assert torch.equal(network.stem[0].weight, given["stem.0.weight"])
 
 
 def test_grey_weights_read_colour_images_as_grey(first: Path, tmp_path: Path) -> None:

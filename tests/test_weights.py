@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import glassnet
-from glassnet import cards, network, progress, published, weightfiles, weights
+from glassnet import cards, matching, network, progress, published, weightfiles, weights
 from glassnet.data.imagefacts import ImageFacts
 from glassnet.data.rawimages import to_tensor
 from glassnet.errors import UserError
@@ -170,13 +170,13 @@ def test_a_resnet_of_transformers_gives_the_same_answers_as_ours(tmp_path: Path)
     theirs.save_pretrained(tmp_path)
     assert weights.about(str(tmp_path))["network"] == {**SMALL_RESNET, "width": 8}
     ours, inputs = built({**SMALL_RESNET, "width": 8}), torch.randn(2, 3, 64, 64)
-    match = weights.put(ours, weights.read(str(tmp_path)), CLASSES)
+    match = matching.put(ours, weights.read(str(tmp_path)), CLASSES)
     assert not match.head
     torch.testing.assert_close(ours(inputs), theirs(inputs).logits, rtol=1e-4, atol=1e-4)
     # Asked for by name, the library's own network is built instead, and answers the same.
     knobs = weights.about(str(tmp_path), "backbone")["network"]
     wrapped = built(dict(knobs))
-    weights.put(wrapped, weights.read(str(tmp_path)), CLASSES)
+    matching.put(wrapped, weights.read(str(tmp_path)), CLASSES)
     torch.testing.assert_close(wrapped(inputs), theirs(inputs).logits, rtol=1e-4, atol=1e-4)
 
 
@@ -225,7 +225,7 @@ def test_vgg_gives_the_same_answers_as_the_list_of_torchvision(
     assert knobs["size"] == 224
     ours, inputs = built(dict(knobs["network"])), torch.randn(2, 3, 64, 64)
     read = replace(weights.read(str(tmp_path / "vgg.safetensors")), classes=CLASSES)
-    weights.put(ours, read, CLASSES)
+    matching.put(ours, read, CLASSES)
     torch.testing.assert_close(ours(inputs), theirs(inputs), rtol=1e-4, atol=1e-5)
 
 
@@ -244,7 +244,7 @@ def test_alexnet_is_recognized_in_the_narrow_form_that_is_shared(tmp_path: Path)
     with torch.no_grad():
         other.get_parameter("features.conv1.weight").zero_()
     read = replace(weights.read(str(tmp_path / "a.safetensors")), classes=CLASSES)
-    assert len(weights.put(other, read, CLASSES).matched) == 16
+    assert len(matching.put(other, read, CLASSES).matched) == 16
     inputs = torch.randn(2, 3, 64, 64)
     assert other(inputs).equal(ours(inputs))
 
@@ -259,28 +259,28 @@ def test_other_classes_give_a_new_last_layer_and_the_same_ones_keep_it(resnet_fi
     with torch.no_grad():
         fresh.get_parameter("fc.weight").zero_()
         fresh.get_parameter("conv1.weight").zero_()
-    kept = weights.put(fresh, read, ["cow", "dog", "eel"])
+    kept = matching.put(fresh, read, ["cow", "dog", "eel"])
     assert kept.head == ["fc.weight", "fc.bias"]
     assert "new: fc.weight, fc.bias" in kept.sentence
     assert "3 classes, of which 1 are among your 3" in kept.sentence
     assert not fresh.get_parameter("fc.weight").any()
-    assert not weights.put(fresh, read, CLASSES).head
+    assert not matching.put(fresh, read, CLASSES).head
     assert fresh(inputs).equal(old(inputs))
 
 
 def test_the_same_classes_in_another_order_keep_their_outputs(resnet_file: Path) -> None:
     read = replace(weights.read(str(resnet_file)), classes=CLASSES)
     old, new, inputs = built(SMALL_RESNET), built(SMALL_RESNET), torch.randn(2, 3, 64, 64)
-    match = weights.put(new, read, ["fish", "cat", "dog"])
+    match = matching.put(new, read, ["fish", "cat", "dog"])
     assert not match.head
-    assert "another order" in match.sentence
+    assert "all (fish, cat, dog) are known by name" in match.sentence
     assert new(inputs).equal(old(inputs)[:, [2, 0, 1]])
 
 
 def test_wrong_weights_name_the_layers_and_the_network_that_they_are_for(resnet_file: Path) -> None:
     deeper = built({**SMALL_RESNET, "depth": 50})
     with pytest.raises(UserError) as error:
-        weights.put(deeper, weights.read(str(resnet_file)), CLASSES)
+        matching.put(deeper, weights.read(str(resnet_file)), CLASSES)
     said = str(error.value)
     assert "layer1.0.conv1.weight: expected 4 x 4 x 1 x 1, found 4 x 4 x 3 x 3" in said
     assert "look like resnet (depth 18, stem photo, width 4)" in said
@@ -292,7 +292,7 @@ def test_weights_with_more_layers_than_the_network_are_refused(tmp_path: Path) -
     state["layer1.0.se.fc1.weight"] = torch.ones(4, 4)
     save_file(state, tmp_path / "se.safetensors")
     with pytest.raises(UserError, match=r"1 have no place in it: layer1\.0\.se\.fc1\.weight"):
-        weights.put(built(SMALL_RESNET), weights.read(str(tmp_path / "se.safetensors")), CLASSES)
+        matching.put(built(SMALL_RESNET), weights.read(str(tmp_path / "se.safetensors")), CLASSES)
 
 
 def test_foreign_names_are_matched_by_order_only_if_all_shapes_agree(tmp_path: Path) -> None:
@@ -300,12 +300,12 @@ def test_foreign_names_are_matched_by_order_only_if_all_shapes_agree(tmp_path: P
     names = ("hidden.w", "hidden.b", "out.w", "out.b")
     values = [torch.rand_like(tensor) for tensor in own.state_dict().values()]
     save_file(dict(zip(("a", "b", "c", "d"), values, strict=True)), tmp_path / "m.safetensors")
-    match = weights.put(own, weights.read(str(tmp_path / "m.safetensors")), CLASSES)
+    match = matching.put(own, weights.read(str(tmp_path / "m.safetensors")), CLASSES)
     assert "laid in by order" in match.sentence
     assert own.state_dict()["0.weight"].equal(values[0])
     save_file(dict(zip(names, values[1:], strict=False)), tmp_path / "n.safetensors")
     with pytest.raises(UserError, match="do not fit the network"):
-        weights.put(own, weights.read(str(tmp_path / "n.safetensors")), CLASSES)
+        matching.put(own, weights.read(str(tmp_path / "n.safetensors")), CLASSES)
 
 
 # --- Preparation of the inputs --------------------------------------------------------------------

@@ -88,8 +88,8 @@ class Airbench(nn.Module):
         ] = 0.0,
     ):
         super().__init__()
-        check_image("airbench", input_shape, LEAST_SIDE)
-        stride = window_step(max(input_shape[1:]))
+        stride = window_step(max(input_shape[1:]))  # windows must fit across the shorter side too
+        check_image("airbench", input_shape, max(LEAST_SIDE, 2 * stride), "use convnet")
         self.first = nn.Conv2d(input_shape[0], first_channels, 2 * stride, stride)
         sides = [(side - 2 * stride) // stride + 1 for side in input_shape[1:]]
         self.blocks = nn.Sequential()

@@ -52,6 +52,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from glassnet.networks._bricks import BRICKS, Bricks
+from glassnet.networks._images import check_image
 from glassnet.networks._signals import Rescale, ScaledSlot, Signal
 
 LEAST_SIDE = 8  # pixels
@@ -129,7 +130,7 @@ class ConvNet(nn.Module):
             c_in, bricks, size = math.prod(input_shape[:-1]), BRICKS[1], kernel or SIGNAL_KERNEL
             num_halvings = halvings(input_shape[-1], body_length)
         else:
-            check_image(input_shape)
+            check_image("convnet", input_shape, LEAST_SIDE)
             c_in, bricks, size = input_shape[0], BRICKS[2], kernel or IMAGE_KERNEL
             num_halvings = halvings(max(input_shape[1:]), body_side)
         if size % 2 == 0:
@@ -175,19 +176,6 @@ def check_signal(input_shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"convnet: signals must have at least {LEAST_LENGTH} steps (columns of a table), "
             f"found {input_shape[-1]}"
-        )
-
-
-def check_image(input_shape: tuple[int, ...]) -> None:
-    """Refuse what is not an image of the least size."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"convnet: input_shape must be (channels, height, width), found {input_shape}"
-        )
-    if min(input_shape[1:]) < LEAST_SIDE:
-        raise ValueError(
-            f"convnet: images must have at least {LEAST_SIDE}×{LEAST_SIDE} pixels, "
-            f"found {input_shape[1]}×{input_shape[2]}"
         )
 
 

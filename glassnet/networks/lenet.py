@@ -37,6 +37,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from glassnet.networks._images import check_image
+
 Activation: TypeAlias = Literal["relu", "tanh"]
 Pooling: TypeAlias = Literal["max", "average", "l2"]
 
@@ -70,7 +72,7 @@ class LeNet(nn.Module):
         ] = "max",
     ):
         super().__init__()
-        check_image(input_shape)
+        check_image("lenet", input_shape, LEAST_SIDE)
         channels, height, width = input_shape
         self.activation = ACTIVATIONS[activation]()
         self.pool = POOLINGS[pooling](2)
@@ -91,19 +93,6 @@ class LeNet(nn.Module):
         features_BD = self.activation(self.C5(features_BD))
         features_BD = self.activation(self.F6(features_BD))
         return self.output(features_BD)  # type: ignore[no-any-return]
-
-
-def check_image(input_shape: tuple[int, ...]) -> None:
-    """Refuse what is not an image of the least size."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"lenet: input_shape must be (channels, height, width), found {input_shape}"
-        )
-    if min(input_shape[1:]) < LEAST_SIDE:
-        raise ValueError(
-            f"lenet: images must have at least {LEAST_SIDE}×{LEAST_SIDE} pixels, "
-            f"found {input_shape[1]}×{input_shape[2]}"
-        )
 
 
 def centred_padding(height: int, width: int) -> tuple[int, int, int, int]:

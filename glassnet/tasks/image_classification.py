@@ -7,7 +7,8 @@ in .zip, .tar, .tar.gz; idx files, .npz arrays, CIFAR's binary batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -19,27 +20,23 @@ from glassnet import (
     curves,
     decisions,
     findings,
+    imaging,
     learners,
     losses,
     metrics,
     mixing,
     readings,
     tilt,
-    transfer,
     views,
-    weights,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import augmentation, images, rawimages, sources
 from glassnet.data.augmentation import Augment, Augmentation, Tta, refuse_crops_without_room
 from glassnet.data.imagefacts import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
-from glassnet.figures import Figure, Table
+from glassnet.figures import Figure
 from glassnet.learners import between
 from glassnet.losses import Loss
-from glassnet.network import build_network
-from glassnet.networks._standardize import Standardize, behind
-from glassnet.networks._views import Views
 from glassnet.optimizers import Muon
 from glassnet.recipe import (
     CutmixAlpha,
@@ -63,36 +60,11 @@ class ImageClassification(Recipe):
     network: NetworkKnobs = NetworkKnobs(name="convnet")
     fit: Fit = Fit(optimizer=Muon(weight_decay=0.05), schedule=OneCycle(pct_start=0.2))
     augment: Augment = Augment()
-    size: int | None = Field(
-        None,
-        ge=1,
-        le=2048,
-        description="Shorter side, in pixels, that all images are given. Unset: their own size "
-        "if it is one and small, else the median, 128 at most. Time grows with its square.",
-    )
-    resize: int | None = Field(
-        None,
-        ge=1,
-        le=2048,
-        description="Shorter side, in pixels, in which images are stored, if larger than `size`: "
-        "training crops `size` out of them at random, answers are given for the middle. 8/7 of "
-        "`size` (256 for 224) is usual for photographs. Unset: no larger than `size`.",
-    )
+    size: imaging.Size = None
+    resize: imaging.Resize = None
     preprocessing: Preprocessing = Preprocessing()
-    cache: Literal["auto", "memory", "disk", "stream"] = Field(
-        "auto",
-        description="Where decoded images are kept. disk: packed in ~/.cache/glassnet, for all "
-        "runs; its limit is GLASSNET_CACHE_GB, by default 20. memory: in this process. stream: "
-        "nowhere; worker processes decode them anew at each epoch, the slowest. auto: memory if "
-        "decoding takes about a second, else disk if it fits, else memory, else stream. The "
-        "trained weights are the same.",
-    )
-    weights: str | None = Field(
-        None,
-        description="First weights: a run folder, a .safetensors or .pth file, or a name on the "
-        "Hugging Face Hub. They bring network, size and preprocessing; the last layer begins anew "
-        "if the classes differ. Unset: random ones.",
-    )
+    cache: imaging.Cache = "auto"
+    weights: imaging.FirstWeights = None
     transfer: Transfer = Transfer()
     label_smoothing: LabelSmoothing = 0.0
     mixup: MixupAlpha = 0.0
@@ -135,44 +107,15 @@ def source(recipe: ImageClassification) -> images.ImageSource:
 
 
 def network(recipe: ImageClassification, facts: ImageFacts) -> nn.Module:
-    """The chosen network, behind the layer that turns bytes into standardized floats."""
-    chosen = build_network(recipe.network, facts.input_shape, len(facts.classes))
-    front = Standardize(facts.mean, facts.std, facts.height, facts.width)
-    whole = tilt.levelled(nn.Sequential(front, chosen), recipe, facts)
-    return whole if recipe.tta == "none" else Views(whole, recipe.tta, facts.height, facts.width)
+    """The chosen network, with honest probabilities where the loss does not ask for them."""
+    level = partial(tilt.levelled, recipe=recipe, facts=facts)
+    return imaging.network(recipe, facts, len(facts.classes), level)
 
 
 def start(recipe: ImageClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
     """Lay the chosen first weights into the network, and tell what training will see."""
-    told = augmentation.news(recipe, data)
-    if recipe.weights is None:
-        return told
-    found = weights.read(recipe.weights)
-    began = transfer.begin(recipe.transfer, behind(network), found, data.facts.classes)
-    colour = "grey" if data.facts.channels == 1 else "colour"
-    return [*began, f"all images are read in {colour}, as the first weights ask", *told]
-
-
-def bound(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Bind first weights to a place or a commit: the recipe tells a run in full."""
-    origin = values.get("weights")
-    return {"weights": weights.settled(str(origin))} if origin else {}
-
-
-def layers(recipe: ImageClassification, network: nn.Module) -> Table | None:
-    """When each block learns, if the first weights come from elsewhere."""
-    if recipe.weights is None:
-        return None
-    return transfer.table(recipe.transfer, recipe.fit, behind(network))
-
-
-def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """First weights bring the network that they are for, and how its inputs were prepared."""
-    if not values.get("weights"):
-        return {}
-    asked = values.get("network")
-    name = asked.get("name") if isinstance(asked, Mapping) else asked
-    return weights.about(str(values["weights"]), name)
+    began = imaging.start(recipe, network, data.facts)
+    return [*began, *augmentation.news(recipe, data)]
 
 
 def learner(
@@ -182,7 +125,7 @@ def learner(
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
     change, mix = Augmentation(recipe.augment, data.facts), mixing.of_images(recipe)
     num_examples = len(data.positions(0)[0])
-    follow = transfer.following(recipe, network, behind(network))
+    follow = imaging.following(recipe, network)
     return learners.Supervised(
         network, loss, recipe.fit, num_examples, augment=change, mix=mix, layers=follow
     )
@@ -221,10 +164,10 @@ TASK = Task(
         epochs=lambda n: between(3, 2000 / math.sqrt(n), 200),
     ),
     start=start,
-    implied=implied,
-    bound=bound,
+    implied=imaging.implied,
+    bound=imaging.bound,
     learner=learner,
-    layers=layers,
+    layers=imaging.layers,
     score=learners.score,
     metrics=metrics.CLASSIFICATION,
     findings=(findings.separability,),
