@@ -185,6 +185,12 @@ def test_an_image_that_is_too_small_is_refused_with_the_least_size(name: str) ->
         build(name, (1, 9, 4))
 
 
+def test_airbench_refuses_a_strip_that_its_windows_do_not_fit_into() -> None:
+    with pytest.raises(ValueError, match="airbench: .*16×16 pixels, found 8×256; use convnet"):
+        build("airbench", (1, 8, 256))
+    assert build("airbench", (1, 16, 256)).eval()(torch.zeros(1, 1, 16, 256)).shape == (1, 7)
+
+
 def test_who_has_small_images_is_told_what_to_use() -> None:
     with pytest.raises(ValueError, match=r"63×63 pixels, found 28×28; use convnet, or --size 64$"):
         build("alexnet", (1, 28, 28))

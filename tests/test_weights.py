@@ -21,7 +21,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import glassnet
-from glassnet import cards, matching, network, progress, published, weightfiles, weights
+from glassnet import (
+    blocks,
+    cards,
+    catalog,
+    matching,
+    network,
+    progress,
+    published,
+    weightfiles,
+    weights,
+)
 from glassnet.data.imagefacts import ImageFacts
 from glassnet.data.rawimages import to_tensor
 from glassnet.errors import UserError
@@ -76,14 +86,16 @@ def photos(tmp_path: Path) -> Path:
 # --- Reading files --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrap", ["plain", "state_dict", "model", "module", "old"])
+@pytest.mark.parametrize(
+    "wrap", ["plain", "state_dict", "model", "module", "_orig_mod.module", "old"]
+)
 def test_a_file_of_torch_is_read_in_every_usual_form(tmp_path: Path, wrap: str) -> None:
     state: dict[str, Any] = {"a.weight": torch.ones(2, 3).half(), "a.count": torch.tensor(3)}
     content: Any = state
     if wrap in ("state_dict", "model"):
         content = {wrap: state, "epoch": 3, "optimizer": {"lr": [0.1]}}
-    if wrap == "module":
-        content = {f"module.{name}": tensor for name, tensor in state.items()}
+    if "module" in wrap:
+        content = {f"{wrap}.{name}": tensor for name, tensor in state.items()}
     path = tmp_path / "a.pth"
     torch.save(content, path, _use_new_zipfile_serialization=wrap != "old")
     found = weightfiles.tensors(path)
@@ -277,6 +289,19 @@ def test_the_same_classes_in_another_order_keep_their_outputs(resnet_file: Path)
     assert new(inputs).equal(old(inputs)[:, [2, 0, 1]])
 
 
+def test_a_head_is_kept_only_if_each_class_is_one_output(resnet_file: Path) -> None:
+    read = weights.read(str(resnet_file))
+    own = built(SMALL_RESNET, num_outputs=2)
+    double = matching.put(own, replace(read, classes=["crane", "dog", "crane"]), ["crane", "dog"])
+    assert double.head and "not by one output for each name" in double.sentence
+    lying = matching.put(own, replace(read, classes=[*CLASSES, "cow"]), ["cow", "dog"])
+    assert lying.head and "not by one output for each name" in lying.sentence
+    kept = matching.put(own, replace(read, classes=CLASSES), ["fish", "cat"])
+    assert not kept.head and "of the 3 classes" in kept.sentence
+    anew = matching.put(own, replace(read, classes=CLASSES), ["fish", "cat"], new_head=True)
+    assert anew.sentence.count("anew") == 1 and "nobody says" not in anew.sentence
+
+
 def test_wrong_weights_name_the_layers_and_the_network_that_they_are_for(resnet_file: Path) -> None:
     deeper = built({**SMALL_RESNET, "depth": 50})
     with pytest.raises(UserError) as error:
@@ -364,6 +389,10 @@ def test_the_descriptions_of_timm_and_transformers_become_knobs(tmp_path: Path) 
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         cards.read(tmp_path)
+    for wrong in ({"pretrained_cfg": "a1_in1k"}, {"model_type": "vit", "id2label": {"cat": 0}}):
+        (tmp_path / "config.json").write_text(json.dumps(wrong))
+        with pytest.raises(UserError, match=r"config\.json is not as timm or transformers writes"):
+            cards.read(tmp_path)
 
 
 # --- By the command line --------------------------------------------------------------------------
@@ -382,6 +411,30 @@ def test_a_training_begins_from_a_file_and_needs_it_never_again(
     resnet_file.unlink()
     assert cli("predict", "runs/a", photos / "cat" / "0.png")[0] == 0
     assert cli("resume", "runs/a")[0] == 0
+
+
+def test_the_usual_name_of_a_variant_keeps_what_its_weights_imply(tmp_path: Path) -> None:
+    knobs = {"name": "vgg", "depth": 11, "channels": [4] * 5, "dense": 8, "map_side": 7}
+    theirs = built(knobs)
+    numbers = [0, 3, 6, 8, 11, 13, 16, 18]
+    ours = [name for name, tensor in theirs.state_dict().items() if tensor.ndim == 4]
+    names = {
+        name.rpartition(".")[0]: f"features.{n}" for name, n in zip(ours, numbers, strict=True)
+    }
+    names |= {
+        f"classifier.{fc}": f"classifier.{n}"
+        for fc, n in zip(("fc6", "fc7", "fc8"), (0, 3, 6), strict=True)
+    }
+    state = {
+        f"{names[n.rpartition('.')[0]]}.{n.rpartition('.')[2]}": t
+        for n, t in theirs.state_dict().items()
+    }
+    save_file(state, tmp_path / "vgg.safetensors")
+    for name, cat in enumerate(CLASSES):
+        save(tmp_path / "photos" / cat / "0.png", picture(name, 40, 48))
+    flags = {"weights": str(tmp_path / "vgg.safetensors"), "network": "vgg11", "size": 64}
+    recipe = catalog.resolve(str(tmp_path / "photos"), flags)[1]
+    assert (recipe.network.usual, recipe.network.options["map_side"]) == ("vgg11", 7)
 
 
 def test_a_run_is_first_weights_for_another(cli: Cli, photos: Path) -> None:
@@ -558,7 +611,7 @@ def test_kinds_of_transformers_give_as_many_answers_as_classes(kind: str) -> Non
     model = network.build_network(network.resolved(NetworkKnobs(**knobs)), (3, 32, 32), 5)
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 5)
     state: dict[str, Tensor] = {f"{n}": t for n, t in scrambled(model).state_dict().items()}
-    head = weights._last_layer(model)
+    head = blocks.head(model)
     assert state[head[0]].shape[0] == 5
 
 
