@@ -63,25 +63,24 @@ def resolve(
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
-    values = {**values, **chosen.bound(values)}
+    values = _by_family({**values, **chosen.bound(values)})
     from glassnet import network
 
-    if "network" in values:
-        values["network"] = _of_family(values["network"])
     values = merge(chosen.implied(values), values)
     recipe = build(chosen.recipe, _with_paths(values))
     return chosen, recipe.model_copy(update={"network": network.resolved(recipe.network)})
 
 
-def _of_family(asked: Any) -> Any:
-    """A variant as a knob of its family, so that what first weights imply of it is kept."""
+def _by_family(values: dict[str, Any]) -> dict[str, Any]:
+    """Name a network's variant by its family, so that what first weights imply of it is kept."""
     from glassnet import network
 
+    asked = values.get("network")
     knobs = {"name": asked} if isinstance(asked, str) else asked
     if not (isinstance(knobs, Mapping) and isinstance(knobs.get("name"), str)):
-        return asked  # knobs of the network that is implied; or a mistake, which is told later
+        return values  # knobs of the network that is implied; or a mistake, which is told later
     found = network.named(NetworkKnobs.model_validate(knobs))
-    return {"name": found.name, **found.options}
+    return {**values, "network": {"name": found.name, **found.options}}
 
 
 def fitting_task(data: str, flags: Mapping[str, Any]) -> str:

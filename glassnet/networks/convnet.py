@@ -133,8 +133,7 @@ class ConvNet(nn.Module):
             check_image("convnet", input_shape, LEAST_SIDE)
             c_in, bricks, size = input_shape[0], BRICKS[2], kernel or IMAGE_KERNEL
             num_halvings = halvings(max(input_shape[1:]), body_side)
-        if size % 2 == 0:
-            raise ValueError(f"convnet: kernel must be odd, to have a middle, found {size}")
+        check_kernel(size)
         self.signal = Signal(slots, rescale) if len(input_shape) < 3 else nn.Identity()
         self.stem = stem(bricks, size, c_in, channels[0], num_halvings)
         self.stages = nn.Sequential(
@@ -177,6 +176,12 @@ def check_signal(input_shape: tuple[int, ...]) -> None:
             f"convnet: signals must have at least {LEAST_LENGTH} steps (columns of a table), "
             f"found {input_shape[-1]}"
         )
+
+
+def check_kernel(size: int) -> None:
+    """Refuse a filter without a middle."""
+    if size % 2 == 0:
+        raise ValueError(f"convnet: kernel must be odd, to have a middle, found {size}")
 
 
 def halvings(side: int, body_side: int) -> int:
