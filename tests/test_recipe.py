@@ -200,6 +200,7 @@ def test_what_is_lacking_is_named() -> None:
 # --- YAML -----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # writes and reads YAML, which a busy machine may delay
 @given(
     st.floats(1e-6, 1, allow_nan=False),
     st.integers(1, 1000),
