@@ -163,7 +163,7 @@ def parse(text: str, name: str) -> Any:
         except json.JSONDecodeError as error:
             raise UserError(f"--{name} {text}: not a list of numbers: {error}.") from None
     rows = [
-        [_number(cell, f"--{name}") for cell in re.split(r"[,\s]+", row.strip())]
+        [_number(cell, f"--{name}") for cell in re.split(r"\s*,\s*|\s+", row.strip())]
         for row in text.strip().strip(";").split(";")
     ]
     return rows[0] if len(rows) == 1 and ";" not in text else rows

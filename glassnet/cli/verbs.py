@@ -360,20 +360,23 @@ def convolve(options: Options) -> int:
     path = None if options.output is None else writable(options.output)
     for_run = ("layer", "filter", "example", "part", "data")
     own = ("kernel", "stride", "padding", "dilation", "pool", "window")
-    wrong = [name for name in (own if options.run else for_run) if getattr(options, name)]
+    wrong = [
+        name for name in (own if options.run else for_run) if getattr(options, name) is not None
+    ]
     if wrong:
         whose = "is what the run's own layer says" if options.run else "needs a --run"
         raise UserError(f"--{wrong[0]} {getattr(options, wrong[0])} {whose}; leave it out.")
     if options.run:
         found = api.load(options.run, options.trust_code).convolve(
-            options.layer, options.filter or 1, example=options.example or 1,
+            options.layer, 1 if options.filter is None else options.filter,
+            example=1 if options.example is None else options.example,
             part=options.part or "validation", input=options.input, data=options.data,
         )  # fmt: skip
     else:
         found = api.convolve(
             options.input, options.kernel,
-            stride=sides(options, "stride"), padding=sides(options, "padding") or 0,
-            dilation=sides(options, "dilation") or 1,
+            stride=sides(options, "stride"), padding=sides(options, "padding", 0),
+            dilation=sides(options, "dilation", 1),
             pool=options.pool, window=sides(options, "window"),
         )  # fmt: skip
     if path is not None:

@@ -18,6 +18,7 @@ is an image of height 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
@@ -41,6 +42,9 @@ NAMES: dict[Kind, str] = {
 ALL = 100
 """Up to so many windows are all shown; of more, some are chosen."""
 FIRST, STRONGEST, WEAKEST = 12, 6, 6
+LARGEST = 1e100
+MOST = 2**26
+"""Numbers under all windows together, 512 MB: 64 channels of 224×224 under 3×3 are 29 million."""
 TOLERANCE = 1e-4
 """Of the largest output, for what a network computed in float32; 1e-9 for our own float64."""
 
@@ -251,6 +255,13 @@ class Way:
                 f"{self.shape(x_CHW.shape[1:])}, with padding {self.shape(room)}: take a smaller "
                 "kernel or window, less dilation, or more padding."
             )
+        windows = [(b - a) // s + 1 for a, b, s in zip(reach, room, self.stride, strict=True)]
+        if max(len(x_CHW) * math.prod(windows) * math.prod(self.size), math.prod(room)) > MOST:
+            raise UserError(
+                f"An input of {self.shape(room)} cells, its padding among them, has "
+                f"{math.prod(windows):,} windows, which is too much to be stepped through: take a "
+                "smaller input, less padding, or a larger stride."
+            )
         (ph, pw) = self.padding
         padded_CHW = F.pad(x_CHW, (pw, pw, ph, ph), value=filling)
         rows_YK, columns_XL = (
@@ -356,7 +367,7 @@ def compare(ours: Tensor, layers: Any, torchs: tuple[str, Tensor]) -> Check:
 
 
 def numbers(given: Any, name: str) -> Tensor:
-    """A float64 tensor of one to three axes, of finite numbers."""
+    """A float64 tensor of one to three axes, of finite numbers whose squares are finite too."""
     try:
         found = torch.as_tensor(given, dtype=torch.float64).detach().cpu()
     except (TypeError, ValueError) as error:
@@ -368,8 +379,11 @@ def numbers(given: Any, name: str) -> Tensor:
             f"--{name}: expected numbers of one axis (a signal), two (an image) or three "
             f"(channels), found the shape {tuple(found.shape)}."
         )
-    if not found.isfinite().all():
-        raise UserError(f"--{name}: expected finite numbers, found NaN or infinity.")
+    if not (found.abs() <= LARGEST).all():
+        raise UserError(
+            f"--{name}: expected finite numbers of at most {LARGEST:g}, found NaN, infinity or a "
+            "larger one."
+        )
     return found
 
 
@@ -387,12 +401,14 @@ def _pair(
     given: int | Sequence[int], axes: int, name: str, least: int, first: int
 ) -> tuple[int, int]:
     """(rows, columns) of a setting; a signal moves along its columns only."""
-    both = [given] * axes if isinstance(given, int) else list(given)
+    both = list(given) if isinstance(given, Sequence) else [given] * axes
     if len(both) != axes or any(
-        isinstance(n, bool) or not isinstance(n, int) or n < least for n in both
+        isinstance(n, bool) or not isinstance(n, int) or not least <= n <= MOST for n in both
     ):
         more = "" if axes == 1 else ", or two: rows,columns"
-        raise UserError(f"--{name} {given}: expected a whole number from {least} up{more}.")
+        raise UserError(
+            f"--{name} {given}: expected a whole number from {least} to {MOST:,}{more}."
+        )
     return (both[0], both[1]) if axes == 2 else (first, both[0])
 
 
