@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from glassnet import device, mixing
-from glassnet.data.pixels import cropped
 from glassnet.figures import Images, Picture, png
 from glassnet.task import Batch, Review
+from glassnet.views import as_read
 
 NUM_IMAGES, NUM_VERSIONS = 8, 7
 SMALL = 64
@@ -32,7 +32,7 @@ def pictures(
     where = review.examples.rows.device
     index = _spread(review, where)
     batch = review.examples.batch(index)
-    columns, shares = [cropped(batch.inputs, facts.height, facts.width)], []
+    columns, shares = [as_read(facts, batch.inputs)], []
     with device.forked_random(where):
         torch.manual_seed(0)
         for version in range(NUM_VERSIONS):

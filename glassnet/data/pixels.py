@@ -195,12 +195,6 @@ def middle(whole: int, part: int) -> int:
     return round((whole - part) / 2)
 
 
-def cropped(images_BCHW: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a batch, which is what a network reads of images that are stored larger."""
-    top, left = middle(images_BCHW.shape[2], height), middle(images_BCHW.shape[3], width)
-    return images_BCHW[:, :, top : top + height, left : left + width]
-
-
 def _resized(x_CHW: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
     return torch.nn.functional.interpolate(
         x_CHW.contiguous()[None], size=size, mode=geometry.interpolation, antialias=True

@@ -13,7 +13,8 @@ from torch.utils.hooks import RemovableHandle
 from glassnet.errors import UserError, nearest
 from glassnet.explain import windows
 from glassnet.explain.example import Tap, member, require
-from glassnet.explain.windows import Pooling, Walk
+from glassnet.explain.ways import Pooling
+from glassnet.explain.windows import Walk
 from glassnet.explain.windowviews import Walked
 from glassnet.task import Source
 from glassnet.trained import Trained

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from glassnet import figures
-from glassnet.data.pixels import cropped
 from glassnet.errors import UserError, nearest
 from glassnet.explain import evidence, excite, maps, seenpage, trust
 from glassnet.explain.evidence import Evidence
@@ -30,7 +29,7 @@ from glassnet.metrics import answered
 from glassnet.progress import tell
 from glassnet.task import Review
 from glassnet.trained import Trained
-from glassnet.views import worst_mistakes
+from glassnet.views import as_read, worst_mistakes
 
 LEARNED = ("gradcam",)
 """The methods for validation examples, if none are named."""
@@ -169,7 +168,7 @@ def images(
     evidence.chosen(methods, None)  # refuses unknown names before any work is done
     tap = Tap(network)
     answers = [p for p in one.predict(raw, tap) if "error" not in p.details]
-    inputs = cropped(torch.cat(tap.seen), one.facts.height, one.facts.width)
+    inputs = as_read(one.facts, torch.cat(tap.seen))
     network = maps.once(network, inputs[:1])
     if len(answers) > MOST_IMAGES:
         notes.append(
@@ -351,8 +350,7 @@ def _inputs(review: Review[Any], positions: Sequence[int]) -> Tensor:
     device = review.examples.rows.device
     # One by one: examples of a k-fold run lie in several parts.
     batches = [review.examples.batch(torch.tensor([p], device=device)) for p in positions]
-    inputs = torch.cat([batch.inputs for batch in batches])
-    return cropped(inputs, review.facts.height, review.facts.width)
+    return as_read(review.facts, torch.cat([batch.inputs for batch in batches]))
 
 
 def able(trained: Trained) -> Trained:
