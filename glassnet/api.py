@@ -33,7 +33,7 @@ from glassnet.evaluate import Estimate, Evaluation, ending, report
 from glassnet.explain import evidence, seen
 from glassnet.explain import trace as tracing
 from glassnet.explain.seen import Explanation
-from glassnet.explain.windows import Pooling
+from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
 from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison

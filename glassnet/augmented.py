@@ -11,6 +11,7 @@ from torch import Tensor
 from glassnet import device, mixing
 from glassnet.figures import Images, Picture, png
 from glassnet.task import Batch, Review
+from glassnet.views import as_read
 
 NUM_IMAGES, NUM_VERSIONS = 8, 7
 SMALL = 64
@@ -31,7 +32,7 @@ def pictures(
     where = review.examples.rows.device
     index = _spread(review, where)
     batch = review.examples.batch(index)
-    columns, shares = [_middle(batch.inputs, facts.height, facts.width)], []
+    columns, shares = [as_read(facts, batch.inputs)], []
     with device.forked_random(where):
         torch.manual_seed(0)
         for version in range(NUM_VERSIONS):
@@ -68,13 +69,11 @@ def _spread(review: Review[Any], where: torch.device) -> Tensor:
     return torch.tensor((chosen + others)[:NUM_IMAGES], device=where)
 
 
-def _middle(images_BCHW: Tensor, height: int, width: int) -> Tensor:
-    top, left = (images_BCHW.shape[2] - height) // 2, (images_BCHW.shape[3] - width) // 2
-    return images_BCHW[:, :, top : top + height, left : left + width]
-
-
 def _strip(versions_VCHW: Tensor) -> Any:
-    """One row of pictures with a thin white line between them, uint8 (H, W, C) as an array."""
-    line = versions_VCHW.new_full((*versions_VCHW.shape[1:3], 1), 255)
+    """One row of pictures with a thin grey line between them, uint8 (H, W, C) as an array.
+
+    Grey is seen beside black images and white ones, on a light page and on a dark one.
+    """
+    line = versions_VCHW.new_full((*versions_VCHW.shape[1:3], 1), 128)
     parts = [part for version in versions_VCHW for part in (line, version)]
     return torch.cat(parts[1:], 2).permute(1, 2, 0).cpu().numpy()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from glassnet.errors import UserError, nearest
-from glassnet.explain import layerwalk, windows
-from glassnet.explain.windows import Pooling
+from glassnet.explain import layerwalk, ways, windows
+from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
 from glassnet.trained import Trained
 
@@ -68,7 +68,7 @@ def convolve(
             dilation=dilation,
         )  # fmt: skip
         return Walked(walk, name, tuple(notes))
-    matrix, called = _kernel(kernel, windows.numbers(given, "input").ndim)
+    matrix, called = _kernel(kernel, ways.numbers(given, "input").ndim)
     walk = windows.convolve(
         given, matrix, stride=1 if stride is None else stride, padding=padding, dilation=dilation
     )
@@ -163,7 +163,7 @@ def parse(text: str, name: str) -> Any:
         except json.JSONDecodeError as error:
             raise UserError(f"--{name} {text}: not a list of numbers: {error}.") from None
     rows = [
-        [_number(cell, f"--{name}") for cell in re.split(r"[,\s]+", row.strip())]
+        [_number(cell, f"--{name}") for cell in re.split(r"\s*,\s*|\s+", row.strip())]
         for row in text.strip().strip(";").split(";")
     ]
     return rows[0] if len(rows) == 1 and ";" not in text else rows

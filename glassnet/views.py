@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from glassnet.figures import Cell, Grid, Images, Lines, Picture, Series, Table, png
 from glassnet.metrics import answered
+from glassnet.networks._standardize import cropped
 from glassnet.task import Outcome, Review
 
 NUM_MISTAKES = 24
@@ -127,6 +129,11 @@ def worst_mistakes(outcome: Outcome) -> list[int]:
     wrong = (predicted != targets).nonzero().flatten()
     surprise = shares[wrong, predicted[wrong]] - shares[wrong, targets[wrong]]
     return list(wrong[surprise.argsort(descending=True)].tolist())
+
+
+def as_read(facts: Any, pixels_BCHW: Tensor) -> Tensor:
+    """Return what a network reads of images, of which some are stored larger: their middle."""
+    return cropped(pixels_BCHW, facts.height, facts.width)
 
 
 def _mistake(review: Review[Any], position: int) -> Picture:

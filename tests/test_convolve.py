@@ -16,7 +16,7 @@ from torch import nn
 import glassnet
 from glassnet import convolving
 from glassnet.errors import UserError
-from glassnet.explain import windows
+from glassnet.explain import layerwalk, windows
 from glassnet.figures import Steps, from_json
 from glassnet.networks.lenet import LeNet
 
@@ -139,6 +139,13 @@ def test_the_command_prints_text_json_and_a_page(cli: Cli) -> None:
         (["--layer", "C1"], "--layer C1 needs a --run"),
         (["--pool", "max", "--window", "9"], "spans 9×9 cells, but the input has only 6×6"),
         (["--pool", "max", "--padding", "2"], "takes at most half of its side"),
+        (["--filter", "0"], "--filter 0 needs a --run"),
+        (["--example", "0"], "--example 0 needs a --run"),
+        (["--dilation", "0"], "--dilation 0: expected a whole number from 1 up"),
+        (["--padding", "100000"], "which is too much to be stepped through"),
+        (["--stride", "9" * 20], "at most 67,108,864"),
+        (["--input", "1e308,1;1,1"], "expected finite numbers of at most 1e+100"),
+        (["--input", "1,,2,3"], "--input: expected a number, found ''"),
     ],
 )
 def test_what_cannot_be_done_is_told(cli: Cli, words: list[str], says: str) -> None:
@@ -182,6 +189,21 @@ def test_a_run_says_what_it_has(run: Any, cli: Cli) -> None:
         code, _, err = cli("convolve", "--run", str(run.path), *words)
         assert code == 2
         assert says in err
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), ((1, 5), 2)])
+def test_a_layer_that_pads_by_same_is_stepped_through(kernel: Any, dilation: int) -> None:
+    layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=dilation)
+    reads = torch.randn(2, 7, 9, generator=torch.Generator().manual_seed(0))
+    walk, _ = layerwalk._walk(layer, reads, layer(reads[None])[0, 1], 1)
+    assert walk.check.agrees
+    assert walk.check.by == "the network's own answer"
+
+
+def test_a_layer_that_pads_its_sides_unequally_is_refused() -> None:
+    layer, reads = nn.Conv2d(1, 1, 4, padding="same"), torch.zeros(1, 8, 8)
+    with pytest.raises(UserError, match="'same' with a kernel of 4×4, one zero more on one side"):
+        layerwalk._walk(layer, reads, reads[0], 0)
 
 
 def test_a_convolution_with_groups_and_a_pooling_that_reaches_beyond_the_end() -> None:

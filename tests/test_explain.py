@@ -431,6 +431,32 @@ def test_without_an_image_the_network_itself_is_shown(
         assert title in page
 
 
+def test_images_may_stand_behind_options(
+    cli: Cli, run: glassnet.api.TrainedRun, image: Path
+) -> None:
+    words = ("explain", str(run.path), "--method", "saliency", "-o", "page.html", str(image))
+    code, out, err = cli(*words, "--json")
+    assert code == 0, err
+    assert [one["name"] for one in json.loads(out)["images"]] == [str(image)]
+
+
+def test_of_images_that_are_stored_larger_the_crop_that_is_answered_is_explained(
+    in_tmp: Path,
+) -> None:
+    images, labels, _ = planted(60)
+    np.savez(in_tmp / "patches.npz", x=images, y=np.array(COLOURS)[labels])
+    network = {"name": "convnet", "channels": [8]}
+    run = glassnet.train(
+        in_tmp / "patches.npz", size=19, resize=26, network=network, epochs=1, threads=1, show=False
+    )
+    found, answers = run.explain(images[:4], methods=["saliency"]).images, run.predict(images[:4])
+    for one, answer in zip(found, answers, strict=True):
+        assert one.image.shape[1:] == (19, 19)
+        assert one.probabilities[answer.answer] == pytest.approx(
+            answer.details["probabilities"][answer.answer], abs=1e-6
+        )
+
+
 def test_the_report_of_a_run_shows_what_it_sees(run: glassnet.api.TrainedRun) -> None:
     page = run.report.read_text("utf-8")
     for title in ("Where it looks", "What its filters are", "What excites its filters"):

@@ -75,6 +75,7 @@ HEAVY = {
 LIGHT = [
     "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",
     "knobs", "optimizers", "schedules", "references", "run", "cli/__init__", "cli/verbs",
+    "cli/verb", "cli/training", "cli/after", "cli/seeing", "cli/catalogue",
     "cli/text", "data/sources", "data/datasets", "data/parts", "catalog", "show",
 ]  # fmt: skip
 MAY_NETWORKS_IMPORT = {"torch", "pydantic", "glassnet"}

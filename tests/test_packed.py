@@ -186,6 +186,28 @@ def test_a_flipped_bit_is_found_told_and_mended(tmp_path, own_cache):
     assert path.read_bytes() == held
 
 
+def test_a_damaged_row_that_a_batch_holds_twice_is_mended_in_both_places(tmp_path, own_cache):
+    class_folders(tmp_path)
+    source = open_images(tmp_path, cache="disk")
+    rows = everything(source)
+    whole = source.examples(rows, source.facts(rows)).batch(rows).inputs
+    facts = source.facts(rows)
+    with (entry(own_cache) / "pixels").open("r+b") as file:
+        file.write(bytes([7, 8]))
+    again = open_images(tmp_path, cache="disk").examples(rows, facts)
+    with pytest.warns(UserWarning, match="1 images differ from their checksums"):
+        twice = again.batch(torch.tensor([0, 1, 0])).inputs
+    assert twice.equal(whole[[0, 1, 0]])
+
+
+def test_what_a_killed_removal_left_is_swept(own_cache):
+    left = shelf.folder() / ".old-abc" / "it"
+    left.mkdir(parents=True)
+    (left / "pixels").write_bytes(bytes(1000))
+    assert shelf.clear() == (0, 0)
+    assert not left.parent.exists()
+
+
 def test_a_flipped_bit_in_rows_whose_levels_are_known_is_found_in_the_first_epoch(
     tmp_path, own_cache
 ):

@@ -65,7 +65,9 @@ def _run(words: list[str]) -> int:
         return 0
     words = [references.hidden(word) for word in words]  # before anything can show them
     own, flags = split_words(words, verbs.get(words[0]))
-    options = parser.parse_args(own)
+    # Intermixed, so that files may stand behind options, as in `explain RUN -o page.html IMAGE`.
+    verb = verbs.get(own[0])
+    options = parser.parse_args(own) if verb is None else verb.parse_intermixed_args(own[1:])
     options.knobs = parse_flags(flags)
     return int(options.act(options))
 

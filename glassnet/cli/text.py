@@ -155,11 +155,11 @@ def writable(output: str) -> Path:
     return path
 
 
-def sides(options: Any, name: str) -> int | list[int] | None:
-    """A number for both axes, as 2, or one for each, as 2,1."""
+def sides(options: Any, name: str, default: int | None = None) -> Any:
+    """A number for both axes, as 2, or one for each, as 2,1; the default if none is given."""
     given = getattr(options, name)
     if given is None:
-        return None
+        return default
     try:
         found = [int(part) for part in given.split(",")]
     except ValueError:

@@ -209,15 +209,17 @@ class Packed:
 
     def _mend(self, bad: Sequence[tuple[int, int]], found: Tensor) -> None:
         """Decode again what differs from its checksum, and write it to its place."""
-        positions = dict(bad)
-        for row, image, _ in self.decode(sorted(positions)):
+        damaged = sorted({row for row, _ in bad})
+        for row, image, _ in self.decode(damaged):
             if isinstance(image, Problem):
                 raise changed(image)
-            found[positions[row]] = image
+            found[[position for one, position in bad if one == row]] = image
             self.index.crc[row] = zlib.crc32(image.contiguous().numpy().data)
             with (self.path / "pixels").open("r+b") as file:
                 _write_at(file.fileno(), image.contiguous().numpy(), row * self.row_bytes)
-        what = f"{len(bad)} images differ from their checksums, such as {self.names[bad[0][0]]}"
+        what = (
+            f"{len(damaged)} images differ from their checksums, such as {self.names[damaged[0]]}"
+        )
         where = f"cache {self.path}"
         warn([Problem(where, what, "decoded again; if it happens often, check disk and memory")])
 

@@ -24,7 +24,7 @@ LIMIT_GB = 20.0
 SHARE = 0.5
 """Of the free disk, at most this share is taken."""
 VARIABLE = "GLASSNET_CACHE_GB"
-_USED = "used"
+_USED, _ASIDE = "used", ".old-"
 
 
 class NoRoom(Exception):
@@ -67,7 +67,7 @@ def limit() -> float:
 def entries() -> list[Entry]:
     """All entries, the least recently used first."""
     found = []
-    for path in folder().iterdir() if folder().is_dir() else ():
+    for path in folder().glob("[!.]*"):
         with contextlib.suppress(OSError):  # another process may remove it meanwhile
             stats = [file.stat() for file in path.iterdir()]
             size = sum(getattr(s, "st_blocks", 0) * 512 or s.st_size for s in stats)
@@ -77,6 +77,7 @@ def entries() -> list[Entry]:
 
 def make_room(needed: int, beside: Path | None = None) -> None:
     """Remove entries, but not ``beside``, until ``needed`` bytes more are allowed, or refuse."""
+    _sweep()
     allowed = limit()
     if needed > allowed:
         raise NoRoom(f"{needed / 1e9:.2f} GB exceed the cache's limit of {allowed / 1e9:.2f} GB")
@@ -95,6 +96,7 @@ def make_room(needed: int, beside: Path | None = None) -> None:
 
 def clear() -> tuple[int, int]:
     """Remove all entries that nobody uses; bytes freed, and entries that are in use."""
+    _sweep()
     freed = kept = 0
     for entry in entries():
         if remove(entry.path):
@@ -109,10 +111,16 @@ def remove(path: Path) -> bool:
     with contextlib.suppress(OSError), (path / _USED).open("rb") as mark:
         if not _lock(mark, exclusive=True):
             return False
-        aside = Path(tempfile.mkdtemp(prefix=".old-", dir=path.parent))
+        aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=path.parent))
         path.rename(aside / "it")  # at once, so that nobody finds half of it
         shutil.rmtree(aside, ignore_errors=True)
     return not path.exists()
+
+
+def _sweep() -> None:
+    """Remove what is left of entries whose removal was killed half-way: nobody finds them else."""
+    for aside in folder().glob(f"{_ASIDE}*"):
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def hold(name: str) -> tuple[Path, IO[bytes]]:
@@ -123,10 +131,12 @@ def hold(name: str) -> tuple[Path, IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):  # removed between two of these steps
             mark = (path / _USED).open("ab")
             _lock(mark, exclusive=False)
-            if os.path.samestat(os.fstat(mark.fileno()), (path / _USED).stat()):
-                os.utime(path / _USED)
-                return path, mark
-            mark.close()
+            with contextlib.ExitStack() as unless_kept:
+                unless_kept.callback(mark.close)
+                if os.path.samestat(os.fstat(mark.fileno()), (path / _USED).stat()):
+                    os.utime(path / _USED)
+                    unless_kept.pop_all()
+                    return path, mark
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
-from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, layers, reading
 from glassnet.explain import seen, seenpage
 from glassnet.figures import (
@@ -240,10 +239,7 @@ def _seen(trained: Trained, review: Review[Any]) -> list[Section]:
     """What a network of convolutions looks at; a k-fold run has several, see `explain`."""
     if trained.run.folds():
         return []
-    try:
-        found = seen.reviewed(review, trained.recipe.network.name)
-    except UserError:  # none of its convolutions gives a map: there is nothing to be seen
-        return []
+    found = seen.reviewed(review, trained.recipe.network.name)
     return [] if found is None else seenpage.sections(found)
 
 

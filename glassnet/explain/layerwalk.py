@@ -13,7 +13,8 @@ from torch.utils.hooks import RemovableHandle
 from glassnet.errors import UserError, nearest
 from glassnet.explain import windows
 from glassnet.explain.example import Tap, member, require
-from glassnet.explain.windows import Pooling, Walk
+from glassnet.explain.ways import Pooling
+from glassnet.explain.windows import Walk
 from glassnet.explain.windowviews import Walked
 from glassnet.task import Source
 from glassnet.trained import Trained
@@ -144,11 +145,6 @@ def _convolution(
     module: nn.Conv1d | nn.Conv2d, reads: Tensor, answer: Tensor, number: int
 ) -> tuple[Walk, list[str]]:
     """One filter, on the channels of its group."""
-    if module.padding_mode != "zeros" or isinstance(module.padding, str):
-        raise UserError(
-            f"This layer pads by {module.padding_mode}, {module.padding!r}; only a number of zeros "
-            "can be stepped through."
-        )
     kernel = module.weight.detach()[number]
     group = number // (module.out_channels // module.groups)
     channels = reads[group * len(kernel) : (group + 1) * len(kernel)]
@@ -162,12 +158,31 @@ def _convolution(
         kernel,
         bias=0.0 if module.bias is None else float(module.bias.detach()[number]),
         stride=module.stride,
-        padding=module.padding,
+        padding=_zeros_around(module),
         dilation=module.dilation,
         signal=isinstance(module, nn.Conv1d),
         expected=answer,
     )
     return walk, notes
+
+
+def _zeros_around(module: nn.Conv1d | nn.Conv2d) -> list[int]:
+    """Cells of zeros on each side of each axis, also where the layer says 'same' or 'valid'."""
+    if module.padding_mode != "zeros":
+        raise UserError(
+            f"This layer pads by {module.padding_mode}; only zeros can be stepped through."
+        )
+    if module.padding == "valid":
+        return [0] * len(module.kernel_size)
+    if module.padding != "same":
+        return [int(side) for side in module.padding]
+    both = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+    if any(side % 2 for side in both):
+        raise UserError(
+            f"This layer pads by 'same' with a kernel of {'×'.join(map(str, module.kernel_size))}, "
+            "one zero more on one side; only the same number on both can be stepped through."
+        )
+    return [side // 2 for side in both]
 
 
 def _pooling(

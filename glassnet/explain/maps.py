@@ -59,6 +59,17 @@ def listed(network: nn.Module, inputs: Tensor) -> list[Map]:
     Raises:
         UserError: If the network has no convolution, or none that gives a map.
     """
+    found = there(network, inputs)
+    if not found:
+        raise UserError(
+            "This network has no convolution that gives a map, so there is no place in its inputs "
+            "to point at. `glassnet trace` shows any network number by number."
+        )
+    return found
+
+
+def there(network: nn.Module, inputs: Tensor) -> list[Map]:
+    """The same; empty if there is none."""
     found: list[_Given] = []
     calls: Counter[str] = Counter()
     begun = False
@@ -81,13 +92,7 @@ def listed(network: nn.Module, inputs: Tensor) -> list[Map]:
         network(inputs.float())
     # A module that acts twice gives two maps, of which its name would mean either.
     named = [(g, [one for one in g.givers if calls[one[0]] == 1]) for g in found]
-    listed = [Map(*once[0], tuple(g.output.shape[1:])) for g, once in named if once]
-    if not listed:
-        raise UserError(
-            "This network has no convolution that gives a map, so there is no place in its inputs "
-            "to point at. `glassnet trace` shows any network number by number."
-        )
-    return listed
+    return [Map(*once[0], tuple(g.output.shape[1:])) for g, once in named if once]
 
 
 @dataclass

@@ -29,7 +29,7 @@ from glassnet.metrics import answered
 from glassnet.progress import tell
 from glassnet.task import Review
 from glassnet.trained import Trained
-from glassnet.views import worst_mistakes
+from glassnet.views import as_read, worst_mistakes
 
 LEARNED = ("gradcam",)
 """The methods for validation examples, if none are named."""
@@ -168,7 +168,7 @@ def images(
     evidence.chosen(methods, None)  # refuses unknown names before any work is done
     tap = Tap(network)
     answers = [p for p in one.predict(raw, tap) if "error" not in p.details]
-    inputs = _middle(one, torch.cat(tap.seen).clone())
+    inputs = as_read(one.facts, torch.cat(tap.seen))
     network = maps.once(network, inputs[:1])
     if len(answers) > MOST_IMAGES:
         notes.append(
@@ -216,7 +216,8 @@ def reviewed(
 ) -> Explanation | None:
     """What a network does with validation examples; None if it has no convolutions over images.
 
-    ``make`` makes images for filters too, and checks the methods, which takes longer.
+    ``make`` makes images for filters too, and checks the methods, which takes longer; it refuses
+    convolutions whose kernels span the whole input, of which a report says nothing.
     """
     net, classes = review.network, list(getattr(review.facts, "classes", ()))
     if not _reads_images(net) or len(classes) < 2 or not len(review.outcome.targets):
@@ -224,6 +225,8 @@ def reviewed(
     positions = _worst_and_best(review)
     inputs = _inputs(review, positions)
     net = maps.once(net, inputs[:1])
+    if not make and not maps.there(net, inputs[:1]):
+        return None
     asked = Asked(net, inputs, classes, methods, _layer(net, inputs, layer))
     answers = [classes[int(c)] for c in answered(review.outcome)[positions]]
     truths = [classes[int(c)] for c in review.outcome.targets[positions]]
@@ -347,20 +350,7 @@ def _inputs(review: Review[Any], positions: Sequence[int]) -> Tensor:
     device = review.examples.rows.device
     # One by one: examples of a k-fold run lie in several parts.
     batches = [review.examples.batch(torch.tensor([p], device=device)) for p in positions]
-    return _cropped(review.facts.model_dump(), torch.cat([batch.inputs for batch in batches]))
-
-
-def _middle(trained: Trained, inputs: Tensor) -> Tensor:
-    return _cropped(trained.facts.model_dump(), inputs)
-
-
-def _cropped(facts: dict[str, Any], inputs: Tensor) -> Tensor:
-    """What the network reads of images that are stored larger: their middle."""
-    top, left = ((inputs.shape[2 + a] - facts[name]) // 2 for a, name in enumerate(SIDES))
-    return inputs[:, :, top : top + facts["height"], left : left + facts["width"]]
-
-
-SIDES = ("height", "width")
+    return as_read(review.facts, torch.cat([batch.inputs for batch in batches]))
 
 
 def able(trained: Trained) -> Trained:

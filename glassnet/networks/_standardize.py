@@ -33,12 +33,17 @@ class Standardize(nn.Module):
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Turn uint8 pixels into floats of mean 0 and standard deviation 1."""
-        # Halves go to the even neighbour, as where published networks were measured.
-        top = round((pixels_BCHW.shape[2] - self.height) / 2)
-        left = round((pixels_BCHW.shape[3] - self.width) / 2)
-        middle = pixels_BCHW[:, :, top : top + self.height, left : left + self.width]
+        middle = cropped(pixels_BCHW, self.height, self.width)
         floats = middle.to(torch.float32, memory_format=torch.channels_last)
         return floats * self.scale - self.shift
+
+
+def cropped(pixels_BCHW: Tensor, height: int, width: int) -> Tensor:
+    """Return the middle of images, a view: what a network reads of those that are stored larger."""
+    # Halves go to the even neighbour, as where published networks were measured.
+    top = round((pixels_BCHW.shape[2] - height) / 2)
+    left = round((pixels_BCHW.shape[3] - width) / 2)
+    return pixels_BCHW[:, :, top : top + height, left : left + width]
 
 
 def behind(network: nn.Module) -> nn.Module:
