@@ -360,7 +360,7 @@ def finetune(
 
     Args:
         weights: A run, a run folder, a .safetensors or .pth file, or a name on the Hugging Face
-            Hub. The last layer begins anew if the classes differ.
+            Hub. The last layer begins anew unless they know all of your classes by name.
         data: As for ``train``.
         name: As for ``train``.
         runs: Folder for run folders.

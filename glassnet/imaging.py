@@ -39,7 +39,7 @@ Resize = Annotated[
         le=2048,
         description="Shorter side, in pixels, in which images are stored, if larger than `size`: "
         "training crops `size` out of them at random, answers are given for the middle. 8/7 of "
-        "`size` is usual for photographs: 224 of 256 has 33 × 33 places, with mirroring 2,178 views "
+        "`size` is usual for photographs: 224 of 256 has 33 × 33 places, mirrored 2,178 views "
         "(AlexNet's paper counts 32 × 32 × 2 = 2,048). Unset: no larger than `size`.",
     ),
 ]
