@@ -39,10 +39,12 @@ class FeatureMaps:
         signed = bool((self.values < 0).any())
         size = tuple(self.values.shape[1:])
         items = [
-            Picture(png(_coloured(one / most, signed)), f"channel {channel}", f"up to {peak:.3g}")
-            for channel, one, peak in zip(
-                self.channels, self.values, self.values.amax((1, 2)).tolist(), strict=True
+            Picture(
+                png(_coloured(one / most, signed)),
+                f"channel {channel}",
+                f"{float(one.min()):.3g} to {float(one.max()):.3g}",
             )
+            for channel, one in zip(self.channels, self.values, strict=True)
         ]
         left = self.num_channels - len(self.channels)
         note = f"The {len(items)} of {self.num_channels} channels with the largest numbers"
