@@ -156,8 +156,9 @@ def _unfit(
     network = dict(weights.knobs.get("network", {}))
     if not weights.whose:
         return UserError(
-            f"{said}Choose the network that they were made for by --network, and images of the "
-            "size that they were made for by --size."
+            f"{said}They are not those of any network known here, or not all of them. Choose the "
+            "network that they were made for by --network, and images of the size that they were "
+            "made for by --size."
         )
     name = network.pop("name")
     flags = " ".join(f"--network.{k} {_flag(v)}" for k, v in network.items())

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from glassnet import cards, hub, published, weightfiles
 from glassnet.cards import Card
-from glassnet.errors import UserError
+from glassnet.errors import UserError, nearest
 from glassnet.published import Recognized
 from glassnet.recipe import read_yaml
 from glassnet.run import Run
@@ -46,6 +46,9 @@ def settled(origin: str) -> str:
     path = Path(origin).expanduser()
     if path.exists():
         return str(path.resolve())
+    beside = path.parent.iterdir() if path.parent != Path(".") and path.parent.is_dir() else ()
+    if meant := nearest(str(path), map(str, beside)):  # else a slip of the pen asks the Hub
+        raise UserError(f"There are no weights {path}.{meant}")
     if hub.is_name(origin):
         return hub.pinned(origin)
     raise UserError(

@@ -127,6 +127,8 @@ def predictions(found: Sequence[Any], options: Any) -> str:
     lines = [table(["input", "answer", ""], rows)]
     if len(found) > SHOWN:
         lines.append(f"… {len(found):,} in all")
+    if failed := sum(p.answer is None for p in found):
+        lines.append(f"{failed:,} could not be answered: see their `error` in -o answers.csv")
     if options.output:
         lines.append(f"written to {options.output}")
     elif len(found) > SHOWN:

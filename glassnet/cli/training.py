@@ -7,6 +7,7 @@ from typing import Any
 
 from glassnet.cli.text import writable
 from glassnet.cli.verb import DATA, MOVED, RUN, TRUST, Argument, Options, Verb, say
+from glassnet.errors import UserError
 
 
 def train(options: Options) -> int:
@@ -16,6 +17,11 @@ def train(options: Options) -> int:
 
 def finetune(options: Options) -> int:
     """Train as ``train`` does, from weights that have learned elsewhere."""
+    if (Path(options.data) / "run.json").is_file():
+        raise UserError(
+            f"{options.data} is a run, not data: `glassnet finetune` takes what has learned first, "
+            f"then the data. Did you mean `glassnet finetune {options.data} {options.weights}`?"
+        )
     return _train(options, options.weights)
 
 

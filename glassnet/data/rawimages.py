@@ -138,12 +138,10 @@ def _each_at(path: Path, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
     files = open_files(path)
     problems += files.problems
     for name in files.sizes:
-        if layouts.is_image(name):
-            yield name, _reader(files, name)
-    if others := [name for name in files.sizes if not layouts.is_image(name)]:
-        problems.append(
-            Problem(f"{path}: {others[0]}", f"{len(others)} files are no images", "left out")
-        )
+        if layouts.is_image(name) or Path(name).suffix.lower() in pixels.CONVERTIBLE:
+            yield name, _reader(files, name)  # the decoder says what is to be done
+        else:
+            problems.append(Problem(name, "is no image", "it was left out"))
 
 
 def _reader(files: Files, name: str) -> Callable[[], bytes]:

@@ -41,7 +41,7 @@ class FeatureMaps:
         items = [
             Picture(
                 png(_coloured(one / most, signed)),
-                f"channel {channel}",
+                f"channel {channel + 1}",
                 f"{float(one.min()):.3g} to {float(one.max()):.3g}",
             )
             for channel, one in zip(self.channels, self.values, strict=True)

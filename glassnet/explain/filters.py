@@ -37,7 +37,9 @@ class Filters:
         colour = inputs == 3
         items = [
             Picture(
-                png(_picture(kernel, colour)), f"filter {c}", f"±{float(kernel.abs().max()):.2g}"
+                png(_picture(kernel, colour)),
+                f"filter {c + 1}",
+                f"±{float(kernel.abs().max()):.2g}",
             )
             for c, kernel in zip(self.channels, self.kernels, strict=True)
         ]

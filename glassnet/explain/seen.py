@@ -91,7 +91,7 @@ class Excited:
         if self.made is not None:
             made = {"mean": self.made.mean, "highest_in_data": self.made.natural}
         patches = [vars(patch) for patch in self.patches]
-        return {"layer": self.layer, "filter": self.channel, "patches": patches, "made": made}
+        return {"layer": self.layer, "filter": self.channel + 1, "patches": patches, "made": made}
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _in_data(layer: str, some: Sequence[Excited]) -> Images:
         if not crisp:  # else it would stay as small as it is
             whole = colours.enlarged(whole, 280)
         note = f"gives up to {one.patches[0].value:.3g}"
-        items.append(Picture(png(whole), f"filter {one.channel}", note))
+        items.append(Picture(png(whole), f"filter {one.channel + 1}", note))
     title = f"{layer}: in the data, seeing {height} × {width} pixels"
     return Images(title, items, pixelated=crisp)
 
@@ -142,7 +142,7 @@ def _made(layer: str, some: Sequence[Excited]) -> Images:
     items = [
         Picture(
             png(colours.plain(colours.fitted(one.made.image))),
-            f"filter {one.channel}",
+            f"filter {one.channel + 1}",
             f"gives {one.made.mean:.3g} in the mean; some images of the data at most "
             f"{one.made.natural:.3g}",
         )
