@@ -6,7 +6,7 @@ Special learners (two optimizers, a world to act in) live in their task's file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -41,12 +41,12 @@ class Supervised:
         fit: Fit,
         num_examples: int,
         *,
-        augment: Callable[[Tensor, int], Tensor] | None = None,
+        augment: Callable[[Batch, int], Batch] | None = None,
         mix: Mixing | None = None,
         counts: Mapping[str, Loss] | None = None,
         layers: Callable[[int], Layers] | None = None,
     ) -> None:
-        """``augment`` takes the inputs and the number of the epoch, from 0.
+        """``augment`` takes a batch and the number of the epoch, from 0.
 
         ``counts`` are further curves: outputs and targets -> one value for each example.
 
@@ -87,7 +87,7 @@ class Supervised:
         if self.layers is not None:
             self.layers.set(step)
         if self.augment is not None:
-            batch = replace(batch, inputs=self.augment(batch.inputs, step // self.steps_per_epoch))
+            batch = self.augment(batch, step // self.steps_per_epoch)
         targets = batch.targets  # of one parent each; those of mixed examples have an axis more
         if self.mix is not None:
             batch = self.mix(batch)
@@ -155,6 +155,11 @@ class Supervised:
             f"out of memory on {self.where}: each batch is now computed in {self.pieces.number} "
             "pieces whose gradients are added (batch normalization sees the pieces)"
         )
+
+
+def of_inputs(change: Callable[[Tensor, int], Tensor]) -> Callable[[Batch, int], Batch]:
+    """Change the inputs of a batch alone: what is expected stays."""
+    return lambda batch, epoch: replace(batch, inputs=change(batch.inputs, epoch))
 
 
 def num_outputs(outputs: Tensor, targets: Tensor) -> int:
@@ -231,19 +236,28 @@ def culprit(network: nn.Module, inputs: Tensor) -> str:
     return found[0] if found else "the loss itself; all layers are finite"
 
 
-def score(network: nn.Module, examples: Examples[Batch], _facts: Any = None) -> Outcome:
-    """Answer all examples in evaluation mode, without gradients."""
+def score(
+    network: nn.Module,
+    examples: Examples[Batch],
+    _facts: Any = None,
+    indices: Sequence[Tensor] | None = None,
+) -> Outcome:
+    """Answer all examples in evaluation mode, without gradients.
+
+    ``indices`` are the batches in which they are answered; unset: as they come.
+    """
     outputs, targets = [], []
     where = examples.rows.device
+    given = torch.arange(len(examples), device=where).split(SCORING_BATCH)
     was_training = network.training
     network.eval()
     with torch.inference_mode():
-        indices = torch.arange(len(examples), device=where).split(SCORING_BATCH)
-        for batch in examples.batches(indices):
+        for batch in examples.batches(indices or given):
             outputs.append(network(batch.inputs).float().cpu())
             targets.append(batch.targets.cpu())
     network.train(was_training)
-    return Outcome(torch.cat(outputs), torch.cat(targets))
+    outcome = Outcome(torch.cat(outputs), torch.cat(targets))
+    return outcome if indices is None else outcome[torch.cat(list(indices)).argsort().cpu()]
 
 
 def answer(network: nn.Module, inputs: Tensor) -> Tensor:

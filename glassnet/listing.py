@@ -14,6 +14,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from glassnet.errors import UserError, nearest
 
@@ -77,6 +78,17 @@ def about(folder: str, name: str, suffix: str = ".py") -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     found = next((line for line in lines if line.startswith("summary:")), "")
     return found.removeprefix("summary:").strip().strip("\"'")
+
+
+def constant(folder: str, name: str, constant: str, default: Any) -> Any:
+    """Return a literal that a Python file assigns at its top level, without importing it."""
+    path = Path(name).expanduser() if name.endswith(".py") else file(folder, name)
+    if not path.is_file():
+        return default
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [constant]:
+            return ast.literal_eval(node.value)
+    return default
 
 
 def load(folder: str, name: str, value: str) -> object:

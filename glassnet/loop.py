@@ -183,9 +183,9 @@ class Training(Generic[R, B]):
             if stop.is_set():
                 return
 
-    def _batches(self, positions: Tensor, epoch: int) -> tuple[Tensor, ...]:
-        order = shuffled(positions, self.recipe.fit.seed, epoch)
-        return order.to(self.where).tensor_split(self.steps_per_epoch)
+    def _batches(self, positions: Tensor, epoch: int) -> Sequence[Tensor]:
+        order = shuffled(positions, self.recipe.fit.seed, epoch).to(self.where)
+        return self.task.cut(self.recipe, self.data.pool, order, self.steps_per_epoch)
 
     def _update(self, batch: B, epoch: int) -> Iterator[Event]:
         """One change of the weights, in smaller pieces if the device's memory is too small."""

@@ -24,6 +24,8 @@ from glassnet.networks._columns import (
 )
 from glassnet.recipe import NetworkKnobs, build
 
+GIVEN = ("slots", "vocabulary", "reads")
+"""Arguments of a network's constructor that the data and the task say: no knobs."""
 FRONT = (Flat, PiecewiseLinear)
 """Layers that spread out the row of a table: one step of a trace, however they are computed."""
 
@@ -33,17 +35,31 @@ def build_network(
     input_shape: tuple[int, ...],
     num_outputs: int,
     slots: Sequence[Slot] | None = None,
+    *,
+    reads: str = "numbers",
+    vocabulary: int | None = None,
 ) -> nn.Module:
     """Build the network that a recipe names, for inputs of this shape (without the batch).
 
     ``slots`` says what the numbers of a compact row of a table are. A network whose constructor
     has an argument of this name reads such rows itself; any other gets them spread out.
+
+    ``reads`` is what the task feeds it: 'numbers' (images, signals, rows), 'tokens' (texts with
+    one answer each), 'stream' (an answer for each token), 'pairs' (a text and its translation);
+    ``vocabulary`` is the number of different tokens.
+
+    Raises:
+        UserError: If the network cannot be built for these data, or reads something else.
     """
     knobs = named(knobs)
     constructor: Callable[..., nn.Module] = find(knobs.name)
+    _require(knobs.name, reads)
+    takes = inspect.signature(constructor).parameters
+    given = {"reads": reads, "vocabulary": vocabulary}
+    constructor = partial(constructor, **{k: v for k, v in given.items() if k in takes})
     options = dict(build(schema(find(knobs.name)), knobs.options, "network."))
     front: list[Flat] = []
-    if slots is not None and "slots" in inspect.signature(constructor).parameters:
+    if slots is not None and "slots" in takes:
         constructor = partial(constructor, slots=slots)
     elif slots is not None and any(slot.size for slot in slots):
         front = [Flat(slots)]
@@ -52,9 +68,25 @@ def build_network(
         network = constructor(input_shape, num_outputs, **options)
     except ValueError as error:
         raise UserError(f"The network does not fit the data: {error}.") from None
-    if knobs.name.endswith(".py"):
+    if knobs.name.endswith(".py") and reads == "numbers":
         _try(network, knobs.name, input_shape, num_outputs)
     return nn.Sequential(*front, network) if front else network
+
+
+def _require(name: str, reads: str) -> None:
+    """Refuse a network that reads something else, and name those that fit."""
+    found = listing.constant("networks", listing.family("networks", name)[0], "READS", ("numbers",))
+    if reads in found:
+        return
+    fitting = [
+        other
+        for other in listing.names("networks")
+        if reads in listing.constant("networks", other, "READS", ("numbers",))
+    ]
+    raise UserError(
+        f"network {name} reads {' or '.join(found)}, and this task feeds {reads}. Networks for "
+        f"it: {', '.join(fitting)}."
+    )
 
 
 def _try(network: nn.Module, name: str, input_shape: tuple[int, ...], num_outputs: int) -> None:
@@ -131,7 +163,7 @@ def schema(constructor: type[nn.Module]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
         for name, p in inspect.signature(constructor.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and name != "slots"
+        if p.kind is p.KEYWORD_ONLY and name not in GIVEN
     }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     return create_model(constructor.__name__, __config__=config, **fields)

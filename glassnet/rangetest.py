@@ -76,9 +76,12 @@ def _ramped(task: Task[R, B], parts: Assembly[R, B]) -> tuple[Learner[B], Iterat
     batches = (
         data.pool.batch(index)
         for epoch in range(epochs)
-        for index in shuffled(positions, fit.seed, epoch)
-        .to(parts.where)
-        .tensor_split(steps_per_epoch)
+        for index in task.cut(
+            recipe,
+            data.pool,
+            shuffled(positions, fit.seed, epoch).to(parts.where),
+            steps_per_epoch,
+        )
     )
     return task.learner(recipe, parts.learner.network, some), batches
 

@@ -29,6 +29,11 @@ B_contra = TypeVar("B_contra", contravariant=True)
 Scores = dict[str, float]
 
 
+def in_equal_pieces(recipe: Any, examples: Any, positions: Tensor, number: int) -> Sequence[Tensor]:
+    """Cut shuffled positions into ``number`` batches of equal size."""
+    return positions.tensor_split(number)
+
+
 # --- Data -----------------------------------------------------------------------------------------
 
 
@@ -353,8 +358,14 @@ class Task(Generic[R, B]):
     learner: Callable[[R, nn.Module, Data[B]], Learner[B]]
     layers: Callable[[R, nn.Module], Table | None] = lambda *_: None
     """Recipe and network -> when each part of it learns, for people; None: all, from the start."""
+    cut: Callable[[R, Examples[B], Tensor, int], Sequence[Tensor]] = in_equal_pieces
+    """Recipe, all examples, the positions of an epoch in random order, and a number -> so many
+    batches of positions; a pure function. Unset: of equal size."""
     score: Callable[[nn.Module, Examples[B], Any], Outcome]
     """Network, examples and facts -> the answers, in evaluation mode."""
+    full_score: Callable[[nn.Module, Examples[B], Any], Outcome] | None = None
+    """As ``score``, with what takes too long after each epoch, such as whole translations; for
+    ``evaluate`` and the report. Unset: ``score``."""
     metrics: tuple[Metric, ...]
     """All that can be said of an ``Outcome``, in the order in which people should look at it."""
     chosen_by: tuple[str, ...] = ()

@@ -70,7 +70,7 @@ EXCEPTIONS = {
 HEAVY = {
     "torch", "numpy", "scipy", "sklearn", "polars", "pandas", "PIL", "simplejpeg", "rich",
     "safetensors", "tensorboardX", "filelock", "torchvision", "matplotlib", "transformers",
-    "fastexcel", "sqlalchemy", "huggingface_hub", "tqdm",
+    "fastexcel", "sqlalchemy", "huggingface_hub", "tqdm", "tokenizers", "sacrebleu", "datasets",
 }  # fmt: skip
 LIGHT = [
     "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",

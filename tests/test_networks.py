@@ -14,12 +14,18 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 import glassnet.networks
-from glassnet import losses
+from glassnet import listing, losses
+from glassnet.network import GIVEN
 
 torch.set_num_threads(1)
 
 FOLDER = Path(glassnet.networks.__file__).parent
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+NAMES = [
+    name
+    for name in sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+    if "numbers" in listing.constant("networks", name, "READS", ("numbers",))
+]
+"""Networks for images, signals and rows; those that read tokens have a file of their own."""
 IMAGE_SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 31, 45), (3, 224, 224)]
 NUM_OUTPUTS = 7
 SLIM: dict[str, dict[str, Any]] = {
@@ -67,7 +73,7 @@ def knobs_of(name: str) -> dict[str, inspect.Parameter]:
     return {
         key: knob
         for key, knob in parameters.items()
-        if knob.kind is knob.KEYWORD_ONLY and key != "slots"  # what the data say, no knob
+        if knob.kind is knob.KEYWORD_ONLY and key not in GIVEN  # what the data say, no knob
     }
 
 

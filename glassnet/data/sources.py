@@ -5,11 +5,12 @@ Heavy libraries are imported where they are used: listing and finding cost nothi
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from glassnet import references
 from glassnet.data import datasets
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from glassnet.data.columns import Column
     from glassnet.data.layouts import Layout
 
+OWN_READERS: tuple[str, ...] = ()
+"""Modules beside this one, each with ``look(path, target)``: what it found, or None if the data
+are not of its kind. They are asked in this order, before images and tables."""
 SAMPLED = 200
 """Images whose headers a look reads."""
 FEW_CLASSES = 20
@@ -69,9 +73,14 @@ def look(reference: str | Path, target: str | None = None, mirror: str | None = 
     """Look at data without learning anything: what kind, how many, what is odd."""
     path = locate(reference, mirror)
     entry = named(reference)
+    target = target or (entry.target if entry else None)
+    for reader in OWN_READERS:
+        found = importlib.import_module(f"glassnet.data.{reader}").look(path, target)
+        if found is not None:
+            return cast(Look, found)
     if kind_of(path) == "images":
         return _look_at_images(Path(path))
-    return _look_at_table(path, target or (entry.target if entry else None))
+    return _look_at_table(path, target)
 
 
 def frozen(reference: str, folder: Path, target: str | None = None) -> str:

@@ -109,7 +109,8 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
     else:
         examples = trained.examples(part, source)
     network = trained.validated if part == "validation" else trained.network
-    outcome = trained.task.score(network, examples, trained.facts)
+    score = trained.task.full_score or trained.task.score
+    outcome = score(network, examples, trained.facts)
     rows = examples.rows.tolist()
     history = [] if folds else trained.run.rows()
     return Review(

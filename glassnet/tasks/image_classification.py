@@ -123,7 +123,8 @@ def learner(
 ) -> learners.Supervised:
     """The chosen loss on augmented, and then mixed, batches."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    change, mix = Augmentation(recipe.augment, data.facts), mixing.of_images(recipe)
+    change = learners.of_inputs(Augmentation(recipe.augment, data.facts))
+    mix = mixing.of_images(recipe)
     num_examples = len(data.positions(0)[0])
     follow = imaging.following(recipe, network)
     return learners.Supervised(
