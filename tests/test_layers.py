@@ -27,7 +27,7 @@ ROOMS = {
         "learners", "losses", "mixing", "averaging", "health", "metrics", "views", "network",
         "cost", "decisions", "tilt", "curves", "readings",
         "findings", "separable", "plane", "blueprint", "augmented", "weights", "weightfiles",
-        "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
+        "published", "cards", "hub", "transfer", "blocks", "imaging", "matching", "inner",
     },
     "data": {"data"},
     "tasks": {"tasks"},
