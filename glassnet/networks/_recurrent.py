@@ -1,4 +1,4 @@
-"""What recurrent networks share: one layer, layers on layers, both directions, and the way in and out.
+"""What recurrent networks share: one layer, layers on layers, both directions, the ways in and out.
 
 A recurrent layer reads a sequence x[1] … x[T] and changes its state at each step: s[t] = f(x[t],
 s[t-1]), with the same weights at all steps. The first tensor of a state is the hidden state, which
@@ -241,8 +241,8 @@ class RecurrentNetwork(nn.Module):
         tied: Annotated[
             bool,
             Field(
-                description="Use the embedding as the weights of the output layer too, for streams: "
-                "fewer parameters, often better with a large vocabulary and little text."
+                description="For streams: use the embedding as the weights of the output layer too. "
+                "Fewer parameters, often better with a large vocabulary and little text."
             ),
         ] = False,
         dropout: Dropout = 0.2,
@@ -278,7 +278,7 @@ class RecurrentNetwork(nn.Module):
         self.narrow = nn.Linear(num_features, width) if tied and width != hidden else nn.Identity()
         self.output = nn.Linear(width if tied else num_features, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0
-        initialize(self, initialization)
+        initialize(self, initialization, embedding=1 / self.scale)
         if tied:
             self.output.weight = self.embedding.weight
 
@@ -310,7 +310,7 @@ class RecurrentNetwork(nn.Module):
         return self.dropout(self.embedding(tokens_BT) * self.scale)  # type: ignore[no-any-return]
 
 
-def initialize(network: nn.Module, initialization: Initialization) -> None:
+def initialize(network: nn.Module, initialization: Initialization, embedding: float = 1.0) -> None:
     """Set the first weights of a network of recurrent layers.
 
     | weights                          | orthogonal                         | torch              |
@@ -319,8 +319,8 @@ def initialize(network: nn.Module, initialization: Initialization) -> None:
     | input W, (H, D) of each gate     | Xavier, uniform ±√(6 / (H + D))    | uniform ±1/√H      |
     | biases                           | 0; of an LSTM's forget gate 1      | uniform ±1/√H      |
     |                                  | (Jozefowicz et al. 2015)           |                    |
-    | embedding                        | normal, standard deviation 1/√D, times √D where it is   |
-    |                                  | read, if it is tied; else normal, standard deviation 1  |
+    | embedding                        | normal, standard deviation ``embedding``: 1, or 1/√D if |
+    |                                  | it is also the output layer (times √D when it is read)  |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
 
@@ -337,8 +337,7 @@ def initialize(network: nn.Module, initialization: Initialization) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            tied = getattr(network, "scale", 1.0)
-            nn.init.normal_(module.weight, std=1 / tied)
+            nn.init.normal_(module.weight, std=embedding)
             with torch.no_grad():
                 module.weight[PAD] = 0
 
