@@ -14,7 +14,7 @@ it. That is 2 to 3.5 times faster than torch's packed sequences (docs/log.md), a
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
@@ -32,6 +32,7 @@ from glassnet.networks._sequences import (
 State: TypeAlias = tuple[Tensor, ...]
 """The hidden state (B, H) of one layer, and what else it keeps: an LSTM its cell (B, H)."""
 Initialization: TypeAlias = Literal["orthogonal", "torch"]
+Direction: TypeAlias = Literal["forwards", "backwards"]
 Pooling: TypeAlias = Literal["mean", "max", "last"]
 
 Dropout = Annotated[
@@ -79,10 +80,11 @@ class RecurrentLayer(Explicit, ABC):
 
     def sums(self, x_BD: Tensor, hidden_BH: Tensor) -> tuple[Tensor, Tensor]:
         """W x + b and U h + c, of all gates side by side: (B, gates · H) each."""
-        weights = self.fused
-        from_input = nn.functional.linear(x_BD, weights.weight_ih_l0, weights.bias_ih_l0)
-        from_past = nn.functional.linear(hidden_BH, weights.weight_hh_l0, weights.bias_hh_l0)
-        return from_input, from_past
+        of = self.fused.get_parameter
+        return (
+            nn.functional.linear(x_BD, of("weight_ih_l0"), of("bias_ih_l0")),
+            nn.functional.linear(hidden_BH, of("weight_hh_l0"), of("bias_hh_l0")),
+        )
 
     def zeros(self, inputs: Tensor) -> State:
         """The state before anything was read."""
@@ -108,12 +110,12 @@ class Layers(nn.Module):
 
     def __init__(
         self,
-        layer: Callable[[int, int], RecurrentLayer],
+        layer: type[RecurrentLayer],
         dim_in: int,
         hidden: int,
         layers: int,
         *,
-        directions: Sequence[Literal["forwards", "backwards"]] = ("forwards",),
+        directions: Sequence[Direction] = ("forwards",),
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -148,7 +150,7 @@ class Layers(nn.Module):
             begin = None if states is None else states[number]
             sides = []
             for direction in self.directions:
-                layer = ways[direction]
+                layer = ways.get_submodule(direction)
                 if direction == "forwards":
                     hidden_BTH, end = layer(x_BTD, begin)
                 else:
@@ -199,7 +201,7 @@ class RecurrentNetwork(nn.Module):
     A network's file names its layer.
     """
 
-    layer: ClassVar[Callable[[int, int], RecurrentLayer]]
+    layer: ClassVar[type[RecurrentLayer]]
     context = None
 
     def __init__(
@@ -241,8 +243,8 @@ class RecurrentNetwork(nn.Module):
         tied: Annotated[
             bool,
             Field(
-                description="For streams: use the embedding as the weights of the output layer too. "
-                "Fewer parameters, often better with a large vocabulary and little text."
+                description="For streams: use the embedding as the weights of the output layer "
+                "too. Fewer parameters, often better with a large vocabulary and little text."
             ),
         ] = False,
         dropout: Dropout = 0.2,
@@ -354,4 +356,4 @@ def _orthogonal(weights: nn.RNNBase) -> None:
                 else:
                     nn.init.zeros_(gate)
         if isinstance(weights, nn.LSTM):  # in torch's order: input, forget, cell, output
-            weights.bias_ih_l0[hidden : 2 * hidden] = 1
+            weights.get_parameter("bias_ih_l0")[hidden : 2 * hidden] = 1

@@ -9,7 +9,8 @@ LSTM layers read the source from both ends and leave features s[1] … s[S], one
 tokens. LSTM layers write the translation token by token. After each step of the decoder, with its
 hidden state h:
 
-    scores     e_j = h · W s_j   (general, Luong)   or   v · tanh(W s_j + U h)   (additive, Bahdanau)
+    scores     e_j = h · W s_j             (general, Luong)
+           or  e_j = v · tanh(W s_j + U h) (additive, Bahdanau)
     shares     a = softmax(e)                   how much of each token of the source is looked at
     context    c = Σ_j a_j s_j
     attention  h~ = tanh(W_c [c; h])            what the next token is told from
@@ -39,9 +40,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._recurrent import Dropout, Initial, Layers, State, initialize
+from glassnet.networks._recurrent import Direction, Dropout, Initial, Layers, initialize
 from glassnet.networks._sequences import PAD, Explicit, present
 from glassnet.networks.lstm import LSTMLayer
+from glassnet.networks.seq2seq import Start
 
 READS = ("pairs",)
 Score: TypeAlias = Literal["general", "additive"]
@@ -133,10 +135,10 @@ class Seq2SeqAttention(nn.Module):
             )
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.dropout = nn.Dropout(dropout)
-        both = ("forwards", "backwards")
+        both: tuple[Direction, ...] = ("forwards", "backwards")
         self.encoder = Layers(LSTMLayer, width, hidden, layers, directions=both, dropout=dropout)
         features = self.encoder.num_features
-        self.start = nn.ModuleList(nn.Linear(features, 2 * hidden) for _ in range(layers))
+        self.start = nn.ModuleList(Start(features, hidden) for _ in range(layers))
         self.decoder = Layers(LSTMLayer, 2 * width, hidden, layers, dropout=dropout)
         self.attention = Attention(features, hidden, score)
         self.combine = nn.Linear(features + hidden, width)
@@ -161,7 +163,7 @@ class Seq2SeqAttention(nn.Module):
             "features": features_BSE,
             "keys": self.attention.key(features_BSE),
             "present": present_BS,
-            "states": [self._start(layer, last_BE) for layer in self.start],
+            "states": [start(last_BE) for start in self.start],
         }
 
     def follow(
@@ -188,12 +190,6 @@ class Seq2SeqAttention(nn.Module):
     def embed(self, tokens_BT: Tensor) -> Tensor:
         """The numbers (B, T, D) that stand for tokens."""
         return self.dropout(self.embedding(tokens_BT) * self.scale)  # type: ignore[no-any-return]
-
-    @staticmethod
-    def _start(layer: nn.Module, last_BE: Tensor) -> State:
-        """The first hidden state, and the first cell, of a layer of the decoder."""
-        hidden_BH, cell_BH = layer(last_BE).chunk(2, 1)
-        return torch.tanh(hidden_BH), cell_BH.contiguous()
 
 
 NETWORK = Seq2SeqAttention
