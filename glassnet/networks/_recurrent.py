@@ -21,13 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._sequences import (
-    PAD,
-    Explicit,
-    max_over_text,
-    mean_over_text,
-    present,
-)
+from glassnet.networks._sequences import PAD, Explicit, max_over_text, mean_over_text, present
 
 State: TypeAlias = tuple[Tensor, ...]
 """The hidden state (B, H) of one layer, and what else it keeps: an LSTM its cell (B, H)."""
@@ -113,7 +107,7 @@ class Layers(nn.Module):
         layer: type[RecurrentLayer],
         dim_in: int,
         hidden: int,
-        layers: int,
+        num_layers: int,
         *,
         directions: Sequence[Direction] = ("forwards",),
         dropout: float = 0.0,
@@ -121,7 +115,7 @@ class Layers(nn.Module):
         super().__init__()
         self.directions = tuple(directions)
         self.num_features = hidden * len(self.directions)
-        dims = [dim_in, *[self.num_features] * (layers - 1)]
+        dims = [dim_in, *[self.num_features] * (num_layers - 1)]
         self.layers = nn.ModuleList(
             nn.ModuleDict({direction: layer(dim, hidden) for direction in self.directions})
             for dim in dims
@@ -222,7 +216,7 @@ class RecurrentNetwork(nn.Module):
                 "Raise it when the training error stays high.",
             ),
         ] = 128,
-        layers: Annotated[
+        num_layers: Annotated[
             int,
             Field(ge=1, description="Recurrent layers on each other. Try 2 with much data."),
         ] = 1,
@@ -271,7 +265,7 @@ class RecurrentNetwork(nn.Module):
             type(self).layer,
             width,
             hidden,
-            layers,
+            num_layers,
             directions=("forwards", "backwards") if both else ("forwards",),
             dropout=dropout,
         )

@@ -5,8 +5,8 @@ Networks", arXiv:1409.3215.
 
 LSTM layers read the source from its last token to its first (the paper's section 3.3: so the first
 words stand near where they are needed). Their last hidden state is a vector of fixed length, and
-all that the decoder learns of the source: LSTM layers that begin with it write the translation, each
-step reading the token written before. Long sources do not fit into it; that is what attention
+all that the decoder learns of the source: LSTM layers that begin with it write the translation,
+each step reading the token written before. Long sources do not fit into it; that is what attention
 mends (`seq2seq-attention`).
 
 How ours differs:
@@ -57,7 +57,7 @@ class Seq2Seq(nn.Module):
                 "holds the source. Raise it first: it is the narrow place.",
             ),
         ] = 512,
-        layers: Annotated[
+        num_layers: Annotated[
             int,
             Field(
                 ge=1,
@@ -84,10 +84,10 @@ class Seq2Seq(nn.Module):
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.dropout = nn.Dropout(dropout)
         self.encoder = Layers(
-            LSTMLayer, width, hidden, layers, directions=("backwards",), dropout=dropout
+            LSTMLayer, width, hidden, num_layers, directions=("backwards",), dropout=dropout
         )
-        self.start = nn.ModuleList(Start(hidden, hidden) for _ in range(layers))
-        self.decoder = Layers(LSTMLayer, width, hidden, layers, dropout=dropout)
+        self.start = nn.ModuleList(Start(hidden, hidden) for _ in range(num_layers))
+        self.decoder = Layers(LSTMLayer, width, hidden, num_layers, dropout=dropout)
         self.narrow = nn.Linear(hidden, width) if tied and width != hidden else nn.Identity()
         self.output = nn.Linear(width if tied else hidden, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0

@@ -101,7 +101,7 @@ class Seq2SeqAttention(nn.Module):
                 "with 100,000 pairs or more.",
             ),
         ] = 256,
-        layers: Annotated[
+        num_layers: Annotated[
             int,
             Field(
                 ge=1,
@@ -136,10 +136,12 @@ class Seq2SeqAttention(nn.Module):
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.dropout = nn.Dropout(dropout)
         both: tuple[Direction, ...] = ("forwards", "backwards")
-        self.encoder = Layers(LSTMLayer, width, hidden, layers, directions=both, dropout=dropout)
+        self.encoder = Layers(
+            LSTMLayer, width, hidden, num_layers, directions=both, dropout=dropout
+        )
         features = self.encoder.num_features
-        self.start = nn.ModuleList(Start(features, hidden) for _ in range(layers))
-        self.decoder = Layers(LSTMLayer, 2 * width, hidden, layers, dropout=dropout)
+        self.start = nn.ModuleList(Start(features, hidden) for _ in range(num_layers))
+        self.decoder = Layers(LSTMLayer, 2 * width, hidden, num_layers, dropout=dropout)
         self.attention = Attention(features, hidden, score)
         self.combine = nn.Linear(features + hidden, width)
         self.output = nn.Linear(width, num_outputs)
