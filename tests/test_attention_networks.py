@@ -333,7 +333,7 @@ def test_gpt_answers_as_the_gpt2_of_transformers_with_the_same_weights() -> None
         vocab_size=WORDS, n_positions=20, n_embd=16, n_layer=2, n_head=2,
         bos_token_id=0, eos_token_id=0, attn_implementation="eager",
     )  # fmt: skip
-    theirs, ours = transformers.GPT2LMHeadModel(config).eval(), gpt(length=20)
+    theirs, ours = transformers.GPT2LMHeadModel(config).eval(), gpt(20, activation="gelu_tanh")
     enlarge(theirs)
     weights = theirs.state_dict()
     for name, weight in ours.state_dict().items():

@@ -95,12 +95,12 @@ class Attend(Explicit):
 class SelfAttention(nn.Module):
     """Every token asks the tokens of its own text."""
 
-    def __init__(self, width: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, num_heads: int, dropout: float = 0.0, bias: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query_key_value = nn.Linear(width, 3 * width)
+        self.query_key_value = nn.Linear(width, 3 * width, bias)
         self.attend = Attend(dropout)
-        self.output = nn.Linear(width, width)
+        self.output = nn.Linear(width, width, bias)
 
     def forward(
         self,
@@ -165,17 +165,20 @@ class Block(nn.Module):
         attention_dropout: float = 0.0,
         norm_first: bool = True,
         across: bool = False,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.norm_first = norm_first
-        self.within_norm = nn.LayerNorm(width)
-        self.within = SelfAttention(width, num_heads, attention_dropout)
+        self.within_norm = nn.LayerNorm(width, bias=bias)
+        self.within = SelfAttention(width, num_heads, attention_dropout, bias)
         if across:
             self.across_norm = nn.LayerNorm(width)
             self.across = CrossAttention(width, num_heads, attention_dropout)
-        self.dense_norm = nn.LayerNorm(width)
+        self.dense_norm = nn.LayerNorm(width, bias=bias)
         self.dense = nn.Sequential(
-            nn.Linear(width, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, width)
+            nn.Linear(width, hidden, bias),
+            ACTIVATIONS[activation](),
+            nn.Linear(hidden, width, bias),
         )
         self.dropout = nn.Dropout(dropout)
 
