@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glassnet import cost, network
@@ -23,6 +24,12 @@ from glassnet.recipe import NetworkKnobs
 
 TRIALS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 28, 28), 10), ((20,), 10))
 """Inputs and outputs for a network whose file names none: a small image, the row of a table."""
+
+
+TEXT = 64
+"""Tokens of the text for a network that reads tokens."""
+VOCABULARY = 8000
+"""Different tokens, and outputs of a network that tells the next one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,9 @@ def draw(
         UserError: the knobs are wrong, or the network does not take such inputs.
     """
     knobs = network.resolved(knobs)
+    reads = network.reads(knobs.name)[0]
+    if reads != "numbers":
+        return _drawn(knobs, input_shape or (TEXT,), num_outputs, reads)
     module = vars(sys.modules[network.find(knobs.name).__module__])
     usual = (
         [(module["PAPER_INPUT"], module["PAPER_OUTPUTS"])] if "PAPER_INPUT" in module else TRIALS
@@ -77,14 +87,27 @@ def draw(
     return _drawn(knobs, *trials[-1])
 
 
-def _drawn(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) -> Blueprint:
+def _drawn(
+    knobs: NetworkKnobs,
+    input_shape: tuple[int, ...],
+    num_outputs: int | None,
+    reads: str = "numbers",
+) -> Blueprint:
+    if len(input_shape) != 1 and reads != "numbers":
+        raise UserError(
+            f"network {knobs.name} reads tokens: --input is a number of them, as in 64."
+        )
+    num_outputs = num_outputs or (2 if reads == "tokens" else VOCABULARY)
+    vocabulary = VOCABULARY if reads == "tokens" else num_outputs
     own = knobs.name.endswith(".py")  # a user's own network may look at its numbers
     with ExitStack() as stack:
         if not own:
             stack.enter_context(torch.device("meta"))
             stack.enter_context(Undrawn())  # type: ignore[no-untyped-call]
-        built = network.build_network(knobs, input_shape, num_outputs)
-        layers = cost.layers(built, torch.zeros(1, *input_shape))
+        built = network.build_network(
+            knobs, input_shape, num_outputs, reads=reads, vocabulary=vocabulary
+        )
+        layers = cost.layers(built, _example(input_shape, reads))
     told = [layer for layer in layers if layer.kind != "Identity"]
     return Blueprint(
         network={"name": knobs.name, **knobs.options},
@@ -94,6 +117,13 @@ def _drawn(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) 
         parameters=sum(p.numel() for p in built.parameters()),
         flops=sum(layer.flops for layer in layers),
     )
+
+
+def _example(input_shape: tuple[int, ...], reads: str) -> Tensor:
+    if reads == "numbers":
+        return torch.zeros(1, *input_shape)
+    sides = (2,) if reads == "pairs" else ()
+    return torch.ones(1, *sides, *input_shape, dtype=torch.int64)  # 0 would be padding
 
 
 class Undrawn(TorchDispatchMode):

@@ -45,29 +45,38 @@ class Cost:
 def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     """List the layers in the order in which they act on ``inputs`` (one example).
 
-    One that acts several times, as on several views of an image, is listed once with all its FLOPs.
+    One that acts several times, as on several views of an image, is listed once with all its FLOPs;
+    one that consists of others only if it computes something itself, as attention does.
     """
     found: dict[str, Layer] = {}
     counter = Flops()  # type: ignore[no-untyped-call]
-    before: dict[str, int] = {}
+    inside: list[int] = [
+        0
+    ]  # FLOPs of the layers within each layer that acts now, the outermost first
+    before: list[int] = []
 
-    def enter(name: str) -> Callable[..., None]:
-        return lambda *_: before.__setitem__(name, counter.total)
+    def enter(*_: Any) -> None:
+        before.append(counter.total)
+        inside.append(0)
 
     def leave(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, _: Any, output: Any) -> None:
-            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
-            size = sum(p.numel() for p in layer.parameters())
-            flops = counter.total - before[name]
+            total = counter.total - before.pop()
+            flops = total - inside.pop()
+            inside[-1] += total
+            if next(layer.children(), None) is not None and not flops:
+                return  # all is done by the layers within it
+            first = output[0] if isinstance(output, tuple) else output
+            shape = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+            size = sum(p.numel() for p in layer.parameters(recurse=False))
             if name in found:
                 flops += found[name].flops
             found[name] = Layer(name, type(layer).__name__, shape, size, flops)
 
         return hook
 
-    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
-    handles = [m.register_forward_pre_hook(enter(n)) for n, m in leaves]
-    handles += [m.register_forward_hook(leave(n)) for n, m in leaves]
+    handles = [m.register_forward_pre_hook(enter) for m in network.modules()]
+    handles += [m.register_forward_hook(leave(n)) for n, m in network.named_modules()]
     was_training = network.training
     network.eval()
     with torch.no_grad(), counter:
@@ -99,6 +108,12 @@ class Flops(TorchDispatchMode):
         formula = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.total += formula(*args, **(kwargs or {}), out_val=output)
+        elif (
+            func is torch.ops.aten.mkldnn_rnn_layer.default
+        ):  # a whole LSTM layer; not in the table
+            inputs, from_input, from_past = args[:3]
+            steps = inputs.shape[0] * inputs.shape[1]
+            self.total += 2 * steps * (from_input.numel() + from_past.numel())
         return output
 
 

@@ -123,7 +123,7 @@ VERBS = (
                 {
                     "metavar": "SHAPE",
                     "help": "channels x height x width of an image, as 3x224x224, or the number "
-                    "of columns of a table (default: the paper's)",
+                    "of columns of a table or of tokens of a text (default: the paper's)",
                 },
             ),
             (

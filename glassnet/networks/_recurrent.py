@@ -1,4 +1,4 @@
-"""What recurrent networks share: one layer, layers on layers, both directions, and the way in and out.
+"""What recurrent networks share: one layer, layers on layers, both directions, the ways in and out.
 
 A recurrent layer reads a sequence x[1] … x[T] and changes its state at each step: s[t] = f(x[t],
 s[t-1]), with the same weights at all steps. The first tensor of a state is the hidden state, which
@@ -14,24 +14,19 @@ it. That is 2 to 3.5 times faster than torch's packed sequences (docs/log.md), a
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._sequences import (
-    PAD,
-    Explicit,
-    max_over_text,
-    mean_over_text,
-    present,
-)
+from glassnet.networks._sequences import PAD, Explicit, max_over_text, mean_over_text, present
 
 State: TypeAlias = tuple[Tensor, ...]
 """The hidden state (B, H) of one layer, and what else it keeps: an LSTM its cell (B, H)."""
 Initialization: TypeAlias = Literal["orthogonal", "torch"]
+Direction: TypeAlias = Literal["forwards", "backwards"]
 Pooling: TypeAlias = Literal["mean", "max", "last"]
 
 Dropout = Annotated[
@@ -79,10 +74,11 @@ class RecurrentLayer(Explicit, ABC):
 
     def sums(self, x_BD: Tensor, hidden_BH: Tensor) -> tuple[Tensor, Tensor]:
         """W x + b and U h + c, of all gates side by side: (B, gates · H) each."""
-        weights = self.fused
-        from_input = nn.functional.linear(x_BD, weights.weight_ih_l0, weights.bias_ih_l0)
-        from_past = nn.functional.linear(hidden_BH, weights.weight_hh_l0, weights.bias_hh_l0)
-        return from_input, from_past
+        of = self.fused.get_parameter
+        return (
+            nn.functional.linear(x_BD, of("weight_ih_l0"), of("bias_ih_l0")),
+            nn.functional.linear(hidden_BH, of("weight_hh_l0"), of("bias_hh_l0")),
+        )
 
     def zeros(self, inputs: Tensor) -> State:
         """The state before anything was read."""
@@ -91,6 +87,8 @@ class RecurrentLayer(Explicit, ABC):
 
     def _all_at_once(self, x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Torch's form wants an axis for layers and directions, of which there is one here."""
+        # cuDNN keeps what a gradient needs only in training; nothing else in here asks for the mode.
+        self.fused.train(torch.is_grad_enabled())
         begin = None if state is None else tuple(part_BH[None] for part_BH in state)
         if begin is not None and len(begin) == 1:
             hidden_BTH, last = self.fused(x_BTD, begin[0])
@@ -108,18 +106,18 @@ class Layers(nn.Module):
 
     def __init__(
         self,
-        layer: Callable[[int, int], RecurrentLayer],
+        layer: type[RecurrentLayer],
         dim_in: int,
         hidden: int,
-        layers: int,
+        num_layers: int,
         *,
-        directions: Sequence[Literal["forwards", "backwards"]] = ("forwards",),
+        directions: Sequence[Direction] = ("forwards",),
         dropout: float = 0.0,
     ):
         super().__init__()
         self.directions = tuple(directions)
         self.num_features = hidden * len(self.directions)
-        dims = [dim_in, *[self.num_features] * (layers - 1)]
+        dims = [dim_in, *[self.num_features] * (num_layers - 1)]
         self.layers = nn.ModuleList(
             nn.ModuleDict({direction: layer(dim, hidden) for direction in self.directions})
             for dim in dims
@@ -148,7 +146,7 @@ class Layers(nn.Module):
             begin = None if states is None else states[number]
             sides = []
             for direction in self.directions:
-                layer = ways[direction]
+                layer = ways.get_submodule(direction)
                 if direction == "forwards":
                     hidden_BTH, end = layer(x_BTD, begin)
                 else:
@@ -199,7 +197,7 @@ class RecurrentNetwork(nn.Module):
     A network's file names its layer.
     """
 
-    layer: ClassVar[Callable[[int, int], RecurrentLayer]]
+    layer: ClassVar[type[RecurrentLayer]]
     context = None
 
     def __init__(
@@ -220,7 +218,7 @@ class RecurrentNetwork(nn.Module):
                 "Raise it when the training error stays high.",
             ),
         ] = 128,
-        layers: Annotated[
+        num_layers: Annotated[
             int,
             Field(ge=1, description="Recurrent layers on each other. Try 2 with much data."),
         ] = 1,
@@ -241,8 +239,8 @@ class RecurrentNetwork(nn.Module):
         tied: Annotated[
             bool,
             Field(
-                description="Use the embedding as the weights of the output layer too, for streams: "
-                "fewer parameters, often better with a large vocabulary and little text."
+                description="For streams: use the embedding as the weights of the output layer "
+                "too. Fewer parameters, often better with a large vocabulary and little text."
             ),
         ] = False,
         dropout: Dropout = 0.2,
@@ -269,7 +267,7 @@ class RecurrentNetwork(nn.Module):
             type(self).layer,
             width,
             hidden,
-            layers,
+            num_layers,
             directions=("forwards", "backwards") if both else ("forwards",),
             dropout=dropout,
         )
@@ -278,7 +276,7 @@ class RecurrentNetwork(nn.Module):
         self.narrow = nn.Linear(num_features, width) if tied and width != hidden else nn.Identity()
         self.output = nn.Linear(width if tied else num_features, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0
-        initialize(self, initialization)
+        initialize(self, initialization, embedding=1 / self.scale)
         if tied:
             self.output.weight = self.embedding.weight
 
@@ -310,7 +308,7 @@ class RecurrentNetwork(nn.Module):
         return self.dropout(self.embedding(tokens_BT) * self.scale)  # type: ignore[no-any-return]
 
 
-def initialize(network: nn.Module, initialization: Initialization) -> None:
+def initialize(network: nn.Module, initialization: Initialization, embedding: float = 1.0) -> None:
     """Set the first weights of a network of recurrent layers.
 
     | weights                          | orthogonal                         | torch              |
@@ -319,8 +317,8 @@ def initialize(network: nn.Module, initialization: Initialization) -> None:
     | input W, (H, D) of each gate     | Xavier, uniform ±√(6 / (H + D))    | uniform ±1/√H      |
     | biases                           | 0; of an LSTM's forget gate 1      | uniform ±1/√H      |
     |                                  | (Jozefowicz et al. 2015)           |                    |
-    | embedding                        | normal, standard deviation 1/√D, times √D where it is   |
-    |                                  | read, if it is tied; else normal, standard deviation 1  |
+    | embedding                        | normal, standard deviation ``embedding``: 1, or 1/√D if |
+    |                                  | it is also the output layer (times √D when it is read)  |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
 
@@ -337,8 +335,7 @@ def initialize(network: nn.Module, initialization: Initialization) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            tied = getattr(network, "scale", 1.0)
-            nn.init.normal_(module.weight, std=1 / tied)
+            nn.init.normal_(module.weight, std=embedding)
             with torch.no_grad():
                 module.weight[PAD] = 0
 
@@ -355,4 +352,4 @@ def _orthogonal(weights: nn.RNNBase) -> None:
                 else:
                     nn.init.zeros_(gate)
         if isinstance(weights, nn.LSTM):  # in torch's order: input, forget, cell, output
-            weights.bias_ih_l0[hidden : 2 * hidden] = 1
+            weights.get_parameter("bias_ih_l0")[hidden : 2 * hidden] = 1

@@ -1,7 +1,7 @@
 """GRU: a recurrent network with two gates, nearly an LSTM for three quarters of its weights.
 
-Paper: Kyunghyun Cho, Bart van Merriënboer, Caglar Gulcehre, Dzmitry Bahdanau, Fethi Bougares, Holger
-Schwenk, Yoshua Bengio (2014), "Learning Phrase Representations using RNN Encoder-Decoder for
+Paper: Kyunghyun Cho, Bart van Merriënboer, Caglar Gulcehre, Dzmitry Bahdanau, Fethi Bougares,
+Holger Schwenk, Yoshua Bengio (2014), "Learning Phrase Representations using RNN Encoder-Decoder for
 Statistical Machine Translation", arXiv:1406.1078.
 
 Its hidden state h is a weighted mean of what it was and of what is new. At each step, with σ the

@@ -19,8 +19,8 @@ How ours differs:
 
 A layer of H units that reads D numbers has H (D + H + 2) parameters in each direction.
 
-When to use it: to understand recurrence, and as the baseline that an LSTM must beat. Set fit.clip to
-1 if its loss jumps.
+When to use it: to understand recurrence, and as the baseline that an LSTM must beat. Set fit.clip
+to 1 if its loss jumps.
 """
 
 # Letters in tensor names: B examples, D numbers of an input, H of a hidden state.
