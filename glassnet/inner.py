@@ -75,6 +75,6 @@ def listening(modules: Any, note: Callable[..., Any]) -> Iterator[None]:
 
 @contextmanager
 def differentiable() -> Iterator[None]:
-    """cuDNN differentiates recurrent layers in training mode only; torch's own kernels always."""
+    """Torch's own kernels inside: cuDNN differentiates recurrent layers in training mode only."""
     with torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
         yield

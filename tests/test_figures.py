@@ -102,7 +102,11 @@ def one_of_each() -> list[Block]:
         ),
         Tokens(
             "Why positive",
-            [Token("not", -0.4), Token("bad", 1.5, under="8 %", said="rank 3"), Token("?", math.nan)],
+            [
+                Token("not", -0.4),
+                Token("bad", 1.5, under="8 %", said="rank 3"),
+                Token("?", math.nan),
+            ],
             value_label="evidence",
             scale=2.0,
             note="n = 3",

@@ -7,10 +7,10 @@ Erasure", arXiv:1612.08220 (occlusion); Avanti Shrikumar, Peyton Greenside, Ansh
 "Learning Important Features Through Propagating Activation Differences", arXiv:1704.02685, section
 3 (gradient × input).
 
-How ours differs: evidence is in log-odds, ln(p / (1 - p)), which is the same for an answer and, with
-the sign turned, against it, and does not saturate as a probability does. Occlusion takes a token
-out of the text, which closes up: no word of the vocabulary means nothing, and padding in the middle
-of a text is nothing that a network has ever read.
+How ours differs: evidence is in log-odds, ln(p / (1 - p)), which for an answer and against it
+differ in sign alone, and do not saturate as a probability does. Occlusion takes a token out of the
+text, which closes up: no word of the vocabulary means nothing, and padding in the middle of a text
+is nothing that a network has ever read.
 """
 
 # Letters in tensor names: T tokens, D numbers of an embedding, S points on the way.
@@ -151,8 +151,8 @@ METHODS = {
     ),
     "occlusion": Way(
         occlusion,
-        "by how much the log-odds of the answer fall when the token is taken out of the text, which "
-        "closes up (Li et al. 2016); two words that say the same hide each other",
+        "by how much the log-odds of the answer fall when the token is taken out of the text, "
+        "which closes up (Li et al. 2016); two words that say the same hide each other",
     ),
     "gradient_times_input": Way(
         gradient_times_input,
