@@ -369,7 +369,7 @@ def test_a_classifier_is_explained_as_a_whole(name: str) -> None:
     assert (first.answer, second.answer) == ("good", "bad")
     assert sum(first.probabilities.values()) == pytest.approx(1)
     assert len(found.checks) == 3
-    assert all(one.finds for one in found.checks if one.method != "gradient_times_input")
+    assert all(one.as_costly < 0.1 for one in found.checks if one.method != "gradient_times_input")
     assert bool(found.memory) == bool(found.faded) == (name in RECURRENT)
     assert bool(found.attention) == (name == "transformer")
     assert found.to_json()["texts"][0]["evidence"][0]["complete"] is True

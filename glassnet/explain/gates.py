@@ -62,7 +62,8 @@ class Layer:
         hidden_TH = self.hidden_TH.flip(0) if self.backwards else self.hidden_TH
         before_TH = torch.cat([torch.zeros_like(hidden_TH[:1]), hidden_TH[:-1]])
         size_T = (hidden_TH - before_TH).norm(dim=1)
-        return (size_T.flip(0) if self.backwards else size_T).tolist()
+        changes: list[float] = (size_T.flip(0) if self.backwards else size_T).tolist()
+        return changes
 
     def busiest(self, count: int = UNITS) -> list[int]:
         """The hidden units that change most from token to token."""

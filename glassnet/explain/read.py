@@ -257,7 +257,8 @@ def translated(
     """
     found, attention = [], []
     for number, (source, target) in enumerate(texts):
-        _require(source), _require(target)
+        _require(source)
+        _require(target)
         longest = max(len(source.tokens), len(target.tokens))
         pair_12T = torch.zeros(1, 2, longest, dtype=torch.int64, device=source.tokens.device)
         pair_12T[0, 0, : len(source.tokens)] = source.tokens
@@ -290,7 +291,8 @@ def _looked_into(reading: Reading, network: nn.Module, first: Given, *, stream: 
 def _checks(
     methods: dict[str, attribution.Method], asked: Sequence[tuple[Question, Tensor]]
 ) -> list[Check]:
-    some, size = [], 0
+    some: list[tuple[Question, Tensor]] = []
+    size = 0
     for question, tokens_T in asked:
         if some and size + len(tokens_T) ** 2 > CHECKED:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
+from textwrap import fill, shorten
 from typing import TYPE_CHECKING
 
 from glassnet.explain import gates, heads, nexttoken, vanishing, wordtrust
@@ -50,7 +50,7 @@ def evidence(found: Reading, title: str) -> Section | None:
         "Blue speaks for the explained answer, orange against it, in log-odds: +0.69 doubles the "
         "odds, −0.69 halves them."
     )
-    blocks = [tokens(found, one, each) for one in found.texts for each in one.evidence]
+    blocks: list[Block] = [tokens(found, o, each) for o in found.texts for each in o.evidence]
     return Section(title, "\n\n".join(text), blocks)
 
 
@@ -58,8 +58,8 @@ def tokens(found: Reading, one: Read, evidence: Attribution) -> Tokens:
     """One text, coloured by one method."""
     items = [Token(token, value) for token, value in zip(one.tokens, evidence.values, strict=True)]
     return Tokens(
-        f"{one.name}: {_said(one)} {evidence.method.replace('_', ' ')} for "
-        f"“{nexttoken.shown(one.about)}”",
+        f"{shorten(one.name, 60, placeholder=' …')}: {_said(one)} "
+        f"Evidence for “{nexttoken.shown(one.about)}” by {evidence.method.replace('_', ' ')}",
         items,
         value_label="log-odds",
         spaced=found.spaced,
@@ -90,7 +90,7 @@ def trusted(found: Reading) -> Section | None:
             "a method. Give more or longer texts to know."
         )
     lines += [check.text for check in found.checks]
-    blocks = [wordtrust.curve(found.checks), wordtrust.likeness(found.checks)]
+    blocks: list[Block] = [wordtrust.curve(found.checks), wordtrust.likeness(found.checks)]
     return Section("Is this to be trusted?", "\n\n".join(lines), blocks)
 
 

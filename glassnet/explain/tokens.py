@@ -71,10 +71,6 @@ class Question:
         """The probability of the explained answer, (B,)."""
         return self.logits(tokens_BT).softmax(1)[:, self.output]
 
-    def of(self, network: nn.Module) -> Question:
-        """The same question to another network."""
-        return Question(network, self.output, self.stream)
-
 
 def embedding(network: nn.Module, tokens_BT: Tensor) -> nn.Embedding:
     """The layer that turns tokens into numbers, found by listening to what it is given.
