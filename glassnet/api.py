@@ -15,6 +15,7 @@ from glassnet import (
     convolving,
     diagnosis,
     evaluate,
+    fading,
     figures,
     inspection,
     loop,
@@ -35,6 +36,8 @@ from glassnet.explain import trace as tracing
 from glassnet.explain.seen import Explanation
 from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
+from glassnet.fading import NETWORKS as RECURRENT
+from glassnet.fading import Gradients
 from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
@@ -437,6 +440,30 @@ def inspect(
 def activations() -> Document:
     """Every activation with its derivative, and when to take which; draws itself in a notebook."""
     return showcase.document(showcase.activations())
+
+
+def gradients(
+    networks: Sequence[str] = RECURRENT,
+    *,
+    length: int = 100,
+    steps: int = 300,
+    seeds: int = 2,
+    show: bool = True,
+) -> Gradients:
+    """How the gradient vanishes through an RNN and not through an LSTM; draws itself in a notebook.
+
+    Args:
+        networks: Recurrent networks from ``glassnet networks``.
+        length: Tokens of a text, 2 to 2,000: so far back a gradient must reach.
+        steps: Of training, about 30 to 60 ms each at 100 tokens; 0: first weights alone.
+        seeds: How often each is measured; the figures have their range.
+        show: Whether to show progress.
+
+    Raises:
+        UserError: If a network is not recurrent or unknown, or a number is out of range.
+    """
+    with watcher(show):
+        return fading.compare(networks, length=length, steps=steps, seeds=seeds)
 
 
 def convolve(

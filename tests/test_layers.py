@@ -36,7 +36,7 @@ ROOMS = {
     "after": {"trained", "evaluate", "explain"},
     "tools": {
         "dryrun", "rangetest", "goals", "checkup", "show", "showcase", "optimizer_race",
-        "optimizer_page", "diagnosis", "inspection", "convolving",
+        "optimizer_page", "diagnosis", "inspection", "convolving", "fading",
     },
     "api": {"api", "estimators"},
     "cli": {"cli", "__main__"},

@@ -117,6 +117,18 @@ def activations(options: Options) -> int:
     return say(options, answer, f"{told(shown)}\n\nplot  {path}")
 
 
+def gradients(options: Options) -> int:
+    """Measure how the gradient vanishes through recurrent networks."""
+    from glassnet import api, figures
+
+    path = writable(options.output)
+    found = api.gradients(
+        options.networks.split(","), length=options.length, steps=options.steps, seeds=options.seeds
+    )
+    path.write_text(figures.page(found.document), encoding="utf-8")
+    return say(options, {**found.to_json(), "page": str(path)}, f"{found.text}\n\npage  {path}")
+
+
 VERBS = (
     Verb(
         "inspect",
@@ -231,6 +243,47 @@ VERBS = (
             (("-o", "--output"), {"help": "draw it as a page, such as steps.html"}),
             MOVED,
             TRUST,
+        ),
+    ),
+    Verb(
+        "gradients",
+        "Show how the gradient vanishes through an RNN and not through an LSTM.",
+        gradients,
+        (
+            (
+                ("--networks",),
+                {
+                    "default": "rnn,gru,lstm",
+                    "metavar": "NAME,…",
+                    "help": "recurrent networks (default: rnn,gru,lstm)",
+                },
+            ),
+            (
+                ("--length",),
+                {
+                    "type": int,
+                    "default": 100,
+                    "metavar": "N",
+                    "help": "tokens of a text: so far back a gradient must reach (default: 100)",
+                },
+            ),
+            (
+                ("--steps",),
+                {
+                    "type": int,
+                    "default": 300,
+                    "metavar": "N",
+                    "help": "steps of training (default: 300); 0: first weights alone",
+                },
+            ),
+            (
+                ("--seeds",),
+                {"type": int, "default": 2, "metavar": "N", "help": "how often each (default: 2)"},
+            ),
+            (
+                ("-o", "--output"),
+                {"default": "gradients.html", "help": "the page (default: gradients.html)"},
+            ),
         ),
     ),
     Verb(
