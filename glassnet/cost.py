@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from glassnet.task import B, Data, Learner
 
@@ -78,8 +78,21 @@ def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     return list(found.values())
 
 
+def _of_attention(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
+    flops: int = sdpa_flop_count(q.shape, k.shape, v.shape)
+    return flops
+
+
+FORMULAS: dict[Any, Callable[..., int]] = {
+    **flop_registry,
+    # torch's table has attention's kernels for CUDA alone.
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _of_attention,
+}
+"""What an operation costs, by its arguments."""
+
+
 class Flops(TorchDispatchMode):
-    """Counts additions and multiplications, by torch's own table of formulas.
+    """Counts additions and multiplications, by ``FORMULAS``.
 
     torch's ``FlopCounterMode`` counts the same, but its first use imports the compiler: 0.7 s and
     70 MB, for every report.
@@ -96,7 +109,7 @@ class Flops(TorchDispatchMode):
     ) -> Any:
         """Run one operation, and add what it cost."""
         output = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
+        formula = FORMULAS.get(func.overloadpacket)
         if formula is not None:
             self.total += formula(*args, **(kwargs or {}), out_val=output)
         return output
