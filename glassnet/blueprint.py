@@ -78,7 +78,7 @@ def draw(
     """
     knobs = network.resolved(knobs)
     module = vars(sys.modules[network.find(knobs.name).__module__])
-    reads = reads or module.get("READS", ("numbers",))[0]
+    reads = reads or network.reads(knobs.name)[0]
     if reads != "numbers":
         return _of_texts(knobs, reads, input_shape, num_outputs, vocabulary)
     if vocabulary is not None:
@@ -149,7 +149,7 @@ def _drawn(
 
 
 def _example(reads: str, input_shape: tuple[int, ...]) -> Tensor:
-    """One example of what a network reads."""
+    """One example of what a network reads; no token of it is padding."""
     if reads == "numbers":
         return torch.zeros(1, *input_shape)
     sides = (2,) if reads == "pairs" else ()

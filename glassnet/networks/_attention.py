@@ -56,7 +56,6 @@ class Attend(Explicit):
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = dropout
-        self.fused = Fused()
         self.shares = nn.Identity()
 
     def forward(
@@ -83,22 +82,12 @@ class Attend(Explicit):
             seen = q_BHTE.new_ones((asking, asked), dtype=torch.bool).tril(asked - asking)
         rate = self.dropout if self.training else 0.0
         if not self.explicit:
-            return self.fused(q_BHTE, k_BHSE, v_BHSE, seen, rate, causal)  # type: ignore[no-any-return]
+            return F.scaled_dot_product_attention(q_BHTE, k_BHSE, v_BHSE, seen, rate, causal)
         scores_BHTS = q_BHTE @ k_BHSE.mT / math.sqrt(q_BHTE.shape[-1])
         if seen is not None:
             scores_BHTS = scores_BHTS.masked_fill(~seen, -math.inf)
         shares_BHTS = self.shares(scores_BHTS.softmax(-1))
         return F.dropout(shares_BHTS, rate) @ v_BHSE
-
-
-class Fused(nn.Module):
-    """torch's kernel, which never holds all shares at once; a layer of its own, to be counted."""
-
-    def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, dropout: float, causal: bool
-    ) -> Tensor:
-        """Return what each token takes over, (B, H, T, E)."""
-        return F.scaled_dot_product_attention(q, k, v, seen, dropout, causal)
 
 
 class SelfAttention(nn.Module):
