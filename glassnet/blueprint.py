@@ -24,12 +24,8 @@ from glassnet.recipe import NetworkKnobs
 
 TRIALS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 28, 28), 10), ((20,), 10))
 """Inputs and outputs for a network whose file names none: a small image, the row of a table."""
-
-
-TEXT = 64
-"""Tokens of the text for a network that reads tokens."""
-VOCABULARY = 8000
-"""Different tokens, and outputs of a network that tells the next one."""
+TOKENS, VOCABULARY, CLASSES = 64, 8000, 2
+"""Length of a text, different tokens, and classes, for a network that reads texts."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,12 @@ class Blueprint:
 
     network: dict[str, Any]
     """Name and all knobs."""
+    reads: str
+    """'numbers'; 'tokens', 'stream' or 'pairs' if it reads texts."""
+    vocabulary: int | None
+    """How many different tokens it knows, if it reads texts."""
     input_shape: tuple[int, ...]
-    """Without the batch axis."""
+    """Without the batch axis; of a text, how many tokens."""
     num_outputs: int
     layers: list[Layer]
     """In the order in which they act; one that acts twice is there twice."""
@@ -52,6 +52,8 @@ class Blueprint:
         """As plain data."""
         return {
             "network": self.network,
+            "reads": self.reads,
+            "vocabulary": self.vocabulary,
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
             "parameters": self.parameters,
@@ -64,17 +66,23 @@ def draw(
     knobs: NetworkKnobs,
     input_shape: tuple[int, ...] | None = None,
     num_outputs: int | None = None,
+    reads: str | None = None,
+    vocabulary: int | None = None,
 ) -> Blueprint:
     """Build a network on paper; unset shapes are those of its paper.
+
+    ``reads`` is what it is fed, of what its file says that it can read; unset: the first of these.
 
     Raises:
         UserError: the knobs are wrong, or the network does not take such inputs.
     """
     knobs = network.resolved(knobs)
-    reads = network.reads(knobs.name)[0]
-    if reads != "numbers":
-        return _drawn(knobs, input_shape or (TEXT,), num_outputs, reads)
     module = vars(sys.modules[network.find(knobs.name).__module__])
+    reads = reads or network.reads(knobs.name)[0]
+    if reads != "numbers":
+        return _of_texts(knobs, reads, input_shape, num_outputs, vocabulary)
+    if vocabulary is not None:
+        raise UserError(f"--vocabulary {vocabulary}: network {knobs.name} reads no texts.")
     usual = (
         [(module["PAPER_INPUT"], module["PAPER_OUTPUTS"])] if "PAPER_INPUT" in module else TRIALS
     )
@@ -87,18 +95,37 @@ def draw(
     return _drawn(knobs, *trials[-1])
 
 
+def _of_texts(
+    knobs: NetworkKnobs,
+    reads: str,
+    input_shape: tuple[int, ...] | None,
+    num_outputs: int | None,
+    vocabulary: int | None,
+) -> Blueprint:
+    """A network that reads texts: outputs are classes, or else all tokens."""
+    shape = input_shape or (TOKENS,)
+    if len(shape) != 1:
+        sides = "x".join(map(str, shape))
+        raise UserError(
+            f"--input {sides}: network {knobs.name} reads texts; expected how many tokens, as in "
+            f"--input {TOKENS}."
+        )
+    if reads == "tokens":
+        return _drawn(knobs, shape, num_outputs or CLASSES, reads, vocabulary or VOCABULARY)
+    if num_outputs is not None:
+        raise UserError(
+            f"--classes {num_outputs}: network {knobs.name} answers with tokens; set --vocabulary."
+        )
+    return _drawn(knobs, shape, vocabulary or VOCABULARY, reads, vocabulary or VOCABULARY)
+
+
 def _drawn(
     knobs: NetworkKnobs,
     input_shape: tuple[int, ...],
-    num_outputs: int | None,
+    num_outputs: int,
     reads: str = "numbers",
+    vocabulary: int | None = None,
 ) -> Blueprint:
-    if len(input_shape) != 1 and reads != "numbers":
-        raise UserError(
-            f"network {knobs.name} reads tokens: --input is a number of them, as in 64."
-        )
-    num_outputs = num_outputs or (2 if reads == "tokens" else VOCABULARY)
-    vocabulary = VOCABULARY if reads == "tokens" else num_outputs
     own = knobs.name.endswith(".py")  # a user's own network may look at its numbers
     with ExitStack() as stack:
         if not own:
@@ -107,10 +134,12 @@ def _drawn(
         built = network.build_network(
             knobs, input_shape, num_outputs, reads=reads, vocabulary=vocabulary
         )
-        layers = cost.layers(built, _example(input_shape, reads))
+        layers = cost.layers(built, _example(reads, input_shape))
     told = [layer for layer in layers if layer.kind != "Identity"]
     return Blueprint(
         network={"name": knobs.name, **knobs.options},
+        reads=reads,
+        vocabulary=vocabulary,
         input_shape=input_shape,
         num_outputs=num_outputs,
         layers=told,
@@ -119,11 +148,12 @@ def _drawn(
     )
 
 
-def _example(input_shape: tuple[int, ...], reads: str) -> Tensor:
+def _example(reads: str, input_shape: tuple[int, ...]) -> Tensor:
+    """One example of what a network reads; no token of it is padding."""
     if reads == "numbers":
         return torch.zeros(1, *input_shape)
     sides = (2,) if reads == "pairs" else ()
-    return torch.ones(1, *sides, *input_shape, dtype=torch.int64)  # 0 would be padding
+    return torch.ones(1, *sides, *input_shape, dtype=torch.int64)
 
 
 class Undrawn(TorchDispatchMode):
@@ -151,7 +181,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9]\d*([x×,][1-9]\d*)*", text):
         raise UserError(
             f"--input {text}: expected channels x height x width, as in 3x224x224, "
-            "or the number of columns of a table."
+            "or the number of columns of a table, or of tokens."
         )
     shape = tuple(int(side) for side in re.split("[x×,]", text))
     if math.prod(shape) > LARGEST:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from glassnet.task import B, Data, Learner
 
@@ -50,9 +50,8 @@ def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     """
     found: dict[str, Layer] = {}
     counter = Flops()  # type: ignore[no-untyped-call]
-    inside: list[int] = [
-        0
-    ]  # FLOPs of the layers within each layer that acts now, the outermost first
+    # FLOPs of the layers within each layer that acts now, the outermost first.
+    inside: list[int] = [0]
     before: list[int] = []
 
     def enter(*_: Any) -> None:
@@ -87,8 +86,27 @@ def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     return list(found.values())
 
 
+def _attention(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
+    flops: int = sdpa_flop_count(q.shape, k.shape, v.shape)
+    return flops
+
+
+def _recurrent(inputs: Tensor, of_input: Tensor, of_past: Tensor, *_: Any, **__: Any) -> int:
+    steps = inputs.shape[0] * inputs.shape[1]
+    return 2 * steps * (of_input.numel() + of_past.numel())
+
+
+FORMULAS: dict[Any, Callable[..., int]] = {
+    **flop_registry,
+    # What a CPU has kernels for, and torch's table lacks.
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten.mkldnn_rnn_layer: _recurrent,
+}
+"""What an operation costs, by its arguments."""
+
+
 class Flops(TorchDispatchMode):
-    """Counts additions and multiplications, by torch's own table of formulas.
+    """Counts additions and multiplications, by ``FORMULAS``.
 
     torch's ``FlopCounterMode`` counts the same, but its first use imports the compiler: 0.7 s and
     70 MB, for every report.
@@ -105,15 +123,9 @@ class Flops(TorchDispatchMode):
     ) -> Any:
         """Run one operation, and add what it cost."""
         output = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
+        formula = FORMULAS.get(func.overloadpacket)
         if formula is not None:
             self.total += formula(*args, **(kwargs or {}), out_val=output)
-        elif (
-            func is torch.ops.aten.mkldnn_rnn_layer.default
-        ):  # a whole LSTM layer; not in the table
-            inputs, from_input, from_past = args[:3]
-            steps = inputs.shape[0] * inputs.shape[1]
-            self.total += 2 * steps * (from_input.numel() + from_past.numel())
         return output
 
 

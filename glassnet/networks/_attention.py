@@ -82,9 +82,7 @@ class Attend(Explicit):
             seen = q_BHTE.new_ones((asking, asked), dtype=torch.bool).tril(asked - asking)
         rate = self.dropout if self.training else 0.0
         if not self.explicit:
-            return F.scaled_dot_product_attention(
-                q_BHTE, k_BHSE, v_BHSE, attn_mask=seen, dropout_p=rate, is_causal=causal
-            )
+            return F.scaled_dot_product_attention(q_BHTE, k_BHSE, v_BHSE, seen, rate, causal)
         scores_BHTS = q_BHTE @ k_BHSE.mT / math.sqrt(q_BHTE.shape[-1])
         if seen is not None:
             scores_BHTS = scores_BHTS.masked_fill(~seen, -math.inf)
