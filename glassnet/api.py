@@ -31,8 +31,9 @@ from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
-from glassnet.explain import evidence, seen
+from glassnet.explain import asked, evidence, seen
 from glassnet.explain import trace as tracing
+from glassnet.explain.read import Reading
 from glassnet.explain.seen import Explanation
 from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
@@ -224,42 +225,54 @@ class TrainedRun:
 
     def explain(
         self,
-        images: Any = None,
+        inputs: Any = None,
         *,
         methods: Sequence[str] | None = None,
         about: str | None = None,
         layer: str | None = None,
         data: str | Path | None = None,
         show: bool = True,
-    ) -> Explanation:
+    ) -> Explanation | Reading:
         """Show what the network looks at; the result draws itself in a notebook.
 
         Args:
-            images: Raw images, as for ``predict``: which parts of them speak for the answer. None:
-                what the network has learned (filters, what excites them), and the evidence behind
-                its worst and best answers to validation examples.
-            methods: Of gradcam, occlusion, integrated_gradients, saliency, smoothgrad; None: the
-                first four for images of yours, gradcam for validation examples.
-            about: The class to explain; None: the one that is answered. Only with ``images``.
-            layer: Name of a layer to look into; None: an early one, some in the middle, the last.
+            inputs: Raw images or texts, as for ``predict``: which parts of them speak for the
+                answer; of a language model what it expected at each token, of a translation which
+                words of the source it looked at. None: what the network has learned (filters, what
+                excites them), and the evidence behind its worst and best answers to validation
+                examples.
+            methods: For images gradcam, occlusion, integrated_gradients, saliency, smoothgrad; for
+                texts integrated_gradients, occlusion, gradient_times_input. None: the first four
+                for images of yours, all for texts of yours, one for validation examples.
+            about: The class, or the next token, to explain; None: the one that is answered. Only
+                with ``inputs``.
+            layer: Name of a layer to look into; None: as many as a page holds.
             data: Where the data set is now, if it has moved.
             show: Whether to show progress.
 
         Raises:
-            UserError: If the network has no convolutions over images, or a name is unknown.
+            UserError: If the network reads neither images by convolutions nor words, or a name is
+                unknown.
         """
+        words = asked.of_words(self.facts)
         with watcher(show):
-            if images is not None:
-                return seen.images(self._trained, images, methods or evidence.DEFAULT, about, layer)
+            if inputs is not None:
+                if words:
+                    return asked.texts(self._trained, inputs, methods, about, layer)
+                return seen.images(self._trained, inputs, methods or evidence.DEFAULT, about, layer)
             if about is not None:
                 raise UserError(
-                    "--class says what is explained in an image; without an image each answer to "
-                    "a validation example is explained by itself."
+                    "--class says what is explained in an image or a text; without one each answer "
+                    "to a validation example is explained by itself."
                 )
-            one = seen.able(self._trained)
+            folds = self._trained.run.folds()
+            first = self._trained.fold(folds[0]) if folds else self._trained
+            one = first if words else seen.able(self._trained)
             source = self._source if data is None else None
             review = evaluate.look(one, "validation", source or self._trained.source(data))
             review = evaluate.decided(review, one.decision)
+            if words:
+                return asked.validation(self._trained, review, methods, layer)
             return seen.network(self._trained, review, methods or seen.LEARNED, layer)
 
     def convolve(

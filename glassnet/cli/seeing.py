@@ -54,14 +54,14 @@ def trace(options: Options) -> int:
 
 
 def explain(options: Options) -> int:
-    """Show what a network looks at, in given images or in all that it has learned."""
+    """Show what a network looks at, in given images or texts, or in all that it has learned."""
     from glassnet import api, figures
 
     run = api.load(options.run, options.trust_code)
     path = writable(options.output) if options.output else run.path / "explain.html"
     with api.watcher(True):
         found = run.explain(
-            options.images or None,
+            options.inputs or None,
             methods=None if options.method is None else options.method.split(","),
             about=options.about,
             layer=options.layer,
@@ -163,25 +163,27 @@ VERBS = (
     ),
     Verb(
         "explain",
-        "Show what a network looks at: in your images, or its filters and what excites them.",
+        "Show what a network looks at: in your images or texts, or in all that it has learned.",
         explain,
         (
             RUN,
             (
-                ("images",),
+                ("inputs",),
                 {
                     "nargs": "*",
-                    "metavar": "IMAGE",
-                    "help": "images, folders or archives; none: filters, what excites them, and "
-                    "the worst and best validation examples",
+                    "metavar": "INPUT",
+                    "help": 'images, folders or archives; texts in quotes ("what a film") or text '
+                    "files; none: filters and what excites them, and the worst and best validation "
+                    "examples",
                 },
             ),
             (
                 ("--method",),
                 {
                     "metavar": "NAME,…",
-                    "help": "of gradcam, occlusion, integrated_gradients, saliency, smoothgrad "
-                    "(default: the first four for images, gradcam for validation examples)",
+                    "help": "for images gradcam, occlusion, integrated_gradients, saliency, "
+                    "smoothgrad; for texts integrated_gradients, occlusion, gradient_times_input "
+                    "(default: the first four; all; of validation examples the first)",
                 },
             ),
             (
@@ -189,15 +191,16 @@ VERBS = (
                 {
                     "dest": "about",
                     "metavar": "NAME",
-                    "help": "the class to explain (default: the answer)",
+                    "help": "the class, or of a language model the next token, to explain (default: "
+                    "the answer)",
                 },
             ),
             (
                 ("--layer",),
                 {
                     "metavar": "NAME",
-                    "help": "the layer to look into, as `stages.1.0` (default: an early one, some "
-                    "in the middle, the last)",
+                    "help": "the layer to look into, as `stages.1.0`, or whose heads or gates are "
+                    "drawn (default: an early one, some in the middle, the last)",
                 },
             ),
             (("-o", "--output"), {"help": "the page (default: explain.html in the run)"}),

@@ -45,6 +45,8 @@ class Given:
     """How people read each token."""
     truth: str | None = None
     """The right answer, if somebody said it."""
+    answer: str | None = None
+    """What was answered, where costs or a threshold chose it; None: the most probable."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def classified(
         tell("finding evidence", done, len(texts))
         shares = _shares(network(given.tokens[None])[0])
         order = shares.argsort(descending=True, stable=True).tolist()
-        answer = classes[order[0]]
+        answer = given.answer or classes[order[0]]
         question = Question(network, classes.index(about or answer))
         asked.append((question, given.tokens))
         found.append(

@@ -232,6 +232,6 @@ def _said(one: Read) -> str:
     if one.written:
         return one.answer
     answer = nexttoken.shown(one.answer)
-    share = next(iter(one.probabilities.values()))
+    share = one.probabilities[one.answer]
     wrong = f", not {one.truth}" if one.truth not in (None, one.answer) else ""
     return f"{answer}{wrong} ({share:.0%})."

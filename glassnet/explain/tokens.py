@@ -28,6 +28,8 @@ class Words(Protocol):
 
     unit: Any
     unknown: int | None
+    begin: int | None
+    end: int | None
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
         """The tokens of each text."""
