@@ -191,7 +191,7 @@ VERBS = (
                 {
                     "dest": "about",
                     "metavar": "NAME",
-                    "help": "the class, or of a language model the next token, to explain (default: "
+                    "help": "the class to explain, of a language model the next token (default: "
                     "the answer)",
                 },
             ),
