@@ -1,4 +1,4 @@
-"""What people give to be answered -> texts with names: a text, a list, a file, a folder, a table."""
+"""What people give to be answered -> named texts: a text, a list, a file, a folder, a table."""
 
 from __future__ import annotations
 

@@ -296,9 +296,7 @@ def _texts_in(
     target = target or textlayouts.guessed_target(read.frame, read.header)
     inputs = [column for column in columns if column["name"] != target]
     prose = [c["name"] for c in inputs if textlayouts.is_prose(read.frame[c["name"]])]
-    telling = prose or [
-        c["name"] for c in inputs if textlayouts.is_telling(read.frame[c["name"]])
-    ]
+    telling = prose or [c["name"] for c in inputs if textlayouts.is_telling(read.frame[c["name"]])]
     more = [c for c in inputs if c["name"] not in telling and c["type"] != "ignored"]
     if target is None or more or len(telling) != 1:
         return None

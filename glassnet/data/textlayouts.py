@@ -1,8 +1,8 @@
 """The ways in which labelled texts are published, all read into one ``Found``.
 
-- a table with a column of texts and a column of labels, as ``tablefiles`` reads it: CSV, TSV, Excel,
-  Parquet, JSON lines, a folder of train, dev and test, a folder that ``datasets`` saved
-- files in class folders, with or without train/ and test/ above them, also packed: aclImdb's layout
+- a table with a column of texts and a column of labels, as ``tablefiles`` reads it: CSV, TSV,
+  Excel, Parquet, JSON lines, a folder of train, dev and test, a folder that ``datasets`` saved
+- files in class folders, with or without train/ and test/ above them, also packed: aclImdb's
 
 Nothing is learned here, and no row is left out.
 """
@@ -63,7 +63,9 @@ def find(path: str | Path, target: str | None = None, text: str | None = None) -
     if is_tree(place):
         return _tree(place)
     if place.is_dir() and not tablefiles.table_files(place) and not hfdatasets.is_saved(place):
-        raise UserError(f"{path} holds neither texts in class folders nor a table.\n{expected(path)}")
+        raise UserError(
+            f"{path} holds neither texts in class folders nor a table.\n{expected(path)}"
+        )
     read = tablefiles.read(path, target)
     return of_read(read, str(path), target, text)
 

@@ -300,8 +300,7 @@ def look_at(found: Found, path: str | Path) -> Look:
         ("Parts", ", ".join(f"{p} {n:,}" for p, n in parts.items()) if len(parts) > 1
          else "none of its own"),
         ("Classes", f"{len(counts)}: {listed}" + " …" * (len(counts) > 10)),
-        ("Words in a text", f"{words[0]:,} to {words[-1]:,}, half of them {words[len(words) // 2]:,}"
-         " or more" if words else "none"),
+        ("Words in a text", _spread(words)),
     ]  # fmt: skip
     details: dict[str, Any] = {
         "num_rows": len(found.texts),
@@ -311,3 +310,10 @@ def look_at(found: Found, path: str | Path) -> Look:
         "target": {"name": found.target, "kind": "categories", "classes": dict(counts)},
     }
     return Look("texts", path, summary, found.problems, details)
+
+
+def _spread(counts: Sequence[int]) -> str:
+    """Sorted numbers in a few words."""
+    if not counts:
+        return "none"
+    return f"{counts[0]:,} to {counts[-1]:,}, half of them {counts[len(counts) // 2]:,} or more"

@@ -14,8 +14,19 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from glassnet import balance, curves, decisions, learners, losses, metrics, progress, readings
-from glassnet import textual, tilt, views
+from glassnet import (
+    balance,
+    curves,
+    decisions,
+    learners,
+    losses,
+    metrics,
+    progress,
+    readings,
+    textual,
+    tilt,
+    views,
+)
 from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import ragged, rawtexts, sources, texts, tokens
 from glassnet.data.ragged import RaggedExamples, joined
@@ -175,7 +186,9 @@ def _outputs(network: nn.Module, encoded: Sequence[Any]) -> Tensor:
     none = torch.zeros(len(encoded), dtype=torch.int64)
     examples = RaggedExamples(none, both, starts, none).to(where)
     batches = ragged.sorted_batches(examples.lengths, SCORED)
-    return learners.score(network, examples, None, [batch.sort().values for batch in batches]).outputs
+    return learners.score(
+        network, examples, None, [batch.sort().values for batch in batches]
+    ).outputs
 
 
 def _one(
