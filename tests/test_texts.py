@@ -23,6 +23,12 @@ from glassnet.tasks.text_classification import TASK
 GOOD = ["a fine film", "good and warm", "what a good story", "fine acting , good jokes"]
 BAD = ["a bad film", "dull and bad", "what a dull story", "bad acting , dull jokes"]
 ROWS = [(text, "pos") for text in GOOD] + [(text, "neg") for text in BAD]
+NOUNS = ["film", "story", "joke", "scene", "actor", "song", "end", "start", "cut", "plot", "cast"]
+MANY = [
+    (f"{how} {noun} and {'good' if how in 'fine great' else 'poor'} {other}",
+     "pos" if how in "fine great" else "neg")
+    for how in ("fine", "bad", "great", "dull") for noun in NOUNS for other in NOUNS[:3]
+]  # fmt: skip
 QUICK: dict[str, Any] = {"fit.epochs": 3, "fit.threads": 1, "network.width": 8,
                          "network.filters": 8, "doctor": "skip"}  # fmt: skip
 
@@ -209,7 +215,7 @@ def test_longer_texts_are_cut_and_it_is_told_how_many(tmp_path: Path) -> None:
 def test_a_larger_vocabulary_than_the_text_has_is_told(tmp_path: Path) -> None:
     source = texts.open_texts(tsv(tmp_path / "a.tsv"), vocabulary=1000, units="words")
     facts = source.facts(torch.arange(8))
-    (problem,) = [p for p in source.problems if "vocabulary" in p.where]
+    (problem,) = [p for p in source.problems if p.where.endswith(": vocabulary")]
     assert f"has {len(facts.vocabulary)} words, not 1,000" in problem.what
 
 
@@ -323,8 +329,10 @@ def test_the_doctor_finds_copies_conflicts_and_broken_letters(tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> api.TrainedRun:
     folder = tmp_path_factory.mktemp("texts")
-    path = tsv(folder / "reviews.tsv", ROWS * 12)
-    task, recipe = catalog.resolve(str(path), {**QUICK, "network": "textcnn", "fit.epochs": 8})
+    path = tsv(folder / "reviews.tsv", MANY)
+    task, recipe = catalog.resolve(
+        str(path), {**QUICK, "network": "textcnn", "fit.epochs": 20, "fit.lr": 0.02}
+    )
     return api.start(task, recipe, "run", folder, iter)
 
 
@@ -381,7 +389,7 @@ def test_the_report_shows_mistaken_texts_and_what_the_vocabulary_knows(
 
 
 def test_files_are_answered_as_files_after_training_on_files(tmp_path: Path) -> None:
-    folder = tree(tmp_path / "set", ROWS * 4)
+    folder = tree(tmp_path / "set", MANY)
     task, recipe = catalog.resolve(str(folder), {**QUICK, "network": "textcnn"})
     run = api.start(task, recipe, "run", tmp_path, iter)
     (tmp_path / "new.txt").write_text("fine\nand good\n")
@@ -411,7 +419,7 @@ def test_half_of_the_brackets_are_balanced() -> None:
 
 
 def test_the_command_line_trains_predicts_and_refuses(tmp_path: Path) -> None:
-    tsv(tmp_path / "reviews.tsv", ROWS * 12)
+    tsv(tmp_path / "reviews.tsv", MANY)
     knobs = ["--fit.epochs", "1", "--fit.threads", "1", "--network.width", "8"]
     done = glassnet("train", "reviews.tsv", *knobs, "--name", "r", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -71,7 +71,7 @@ class DataSet:
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
-    """The set of scikit-learn or of a file beside this one that is written out; needs no network."""
+    """The set of scikit-learn, or of a file beside this one, that is written out."""
     open: str = ""
     """The file to open if it is not the whole folder."""
     classes: tuple[str, ...] = ()

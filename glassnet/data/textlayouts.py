@@ -128,8 +128,9 @@ def guessed_target(frame: pl.DataFrame, header: bool = True) -> str | None:
     usual = [name for name in few if name.lower() in LABEL_NAMES]
     if len(usual) == 1:
         return usual[0]
-    if frame.width == 2 and len(few) == 1:
-        return few[0]
+    bare = [name for name in few if not cells.is_wordy(cells.as_text(frame[name].drop_nulls()))]
+    if frame.width == 2 and len(bare) == 1:
+        return bare[0]
     return frame.columns[-1] if not header and frame.columns[-1] in few else None
 
 
