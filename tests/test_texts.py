@@ -191,7 +191,7 @@ def test_facts_come_from_the_given_rows_only(tmp_path: Path) -> None:
     assert "film" in words
     assert "zebra" not in words
     assert facts.class_counts == [8, 8]
-    assert facts.longest == 5
+    assert facts.longest == 10
 
 
 def test_texts_whose_words_do_not_repeat_are_read_by_their_characters(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> api.TrainedRun:
 def test_answers_are_the_same_for_a_text_a_list_a_file_a_table_and_a_folder(
     run: api.TrainedRun, tmp_path: Path
 ) -> None:
-    lines = ["what a fine story", "dull"]
+    lines = ["a fine story and good plot", "dull story and poor cast"]
     (tmp_path / "new.txt").write_text("\n".join(lines) + "\n")
     pl.DataFrame({"column_1": lines}).write_csv(tmp_path / "new.csv")
     (tmp_path / "f").mkdir()
@@ -359,7 +359,7 @@ def test_answers_are_the_same_for_a_text_a_list_a_file_a_table_and_a_folder(
 def test_an_empty_line_is_told_and_the_others_are_answered(
     run: api.TrainedRun, tmp_path: Path
 ) -> None:
-    (tmp_path / "new.txt").write_text("fine\n\ndull\n")
+    (tmp_path / "new.txt").write_text("fine story and good plot\n\ndull story and poor cast\n")
     first, second, third = run.predict(tmp_path / "new.txt")
     assert (first.answer, third.answer) == ("pos", "neg")
     assert second.answer is None

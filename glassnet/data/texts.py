@@ -29,6 +29,8 @@ from glassnet.task import Facts, Look, Problem
 
 DEFAULT_SIZE = 20_000
 DEFAULT_LONGEST = 512
+ROOM = 2
+"""A new text may have so many times the tokens of the longest one in training."""
 FEW_WORDS = 3
 """A text with fewer words, in the median, is read by its characters."""
 UNKNOWN_SHARE = 0.35
@@ -122,11 +124,10 @@ class TextSource:
         if not texts:
             raise UserError(f"{self.origin}: no text is left to learn from.")
         vocabulary = self._vocabulary(texts)
-        lengths = [len(found) for found in vocabulary.encode(texts)]
-        bound = self.form.longest or DEFAULT_LONGEST
+        longest = max(len(found) for found in vocabulary.encode(texts))
         counts = np.bincount(self.answers[rows.numpy()], minlength=len(self.classes))
         return TextFacts(
-            vocabulary=vocabulary, longest=max(1, min(max(lengths), bound)), classes=self.classes,
+            vocabulary=vocabulary, longest=self.form.longest or max(1, min(ROOM * longest, DEFAULT_LONGEST)), classes=self.classes,
             class_counts=counts.tolist(), text=self.found.text, target=self.found.target,
             one=self.found.one,
         )  # fmt: skip

@@ -83,8 +83,8 @@ class TextClassification(Recipe):
         None,
         ge=1,
         le=100_000,
-        description="Tokens that are read of a text; its end is cut off. Unset: as long as the "
-        "longest text of the training, 512 at most.",
+        description="Tokens that are read of a text; its end is cut off. Unset: twice those of "
+        "the longest text in training, 512 at most.",
     )
     network: NetworkKnobs = NetworkKnobs(name="textcnn")
     fit: Fit = Fit()
