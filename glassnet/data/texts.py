@@ -124,10 +124,11 @@ class TextSource:
         if not texts:
             raise UserError(f"{self.origin}: no text is left to learn from.")
         vocabulary = self._vocabulary(texts)
-        longest = max(len(found) for found in vocabulary.encode(texts))
+        most = ROOM * max(len(found) for found in vocabulary.encode(texts))
+        longest = self.form.longest or max(1, min(most, DEFAULT_LONGEST))
         counts = np.bincount(self.answers[rows.numpy()], minlength=len(self.classes))
         return TextFacts(
-            vocabulary=vocabulary, longest=self.form.longest or max(1, min(ROOM * longest, DEFAULT_LONGEST)), classes=self.classes,
+            vocabulary=vocabulary, longest=longest, classes=self.classes,
             class_counts=counts.tolist(), text=self.found.text, target=self.found.target,
             one=self.found.one,
         )  # fmt: skip
