@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -28,7 +28,7 @@ from glassnet import (
     views,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
-from glassnet.data import ragged, rawtexts, sources, texts, tokens
+from glassnet.data import ragged, rawtexts, sources, texts
 from glassnet.data.ragged import RaggedExamples, joined
 from glassnet.data.texts import TextFacts
 from glassnet.data.tokens import Units
@@ -41,54 +41,24 @@ from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
 
 SCORED = 32_768
 """Tokens that are answered at once, with their padding."""
-WordDropout = Annotated[
-    float,
-    Field(
-        ge=0,
-        lt=1,
-        description="Share of the tokens that training shows as unknown, others at each step: the "
-        "network learns not to rely on single words. 0.1-0.3 for some thousand texts; 0 for large "
-        "sets, or where each token counts.",
-    ),
-]
 
 
 class TextClassification(Recipe):
     """The knobs of text classification."""
 
-    target: str | None = Field(
-        None,
-        description="Name of the column of the labels. Unset: the other one of two columns, one "
-        "that is called label or class, or the last where the columns have no names.",
-    )
-    text: str | None = Field(
-        None, description="Name of the column of the texts. Unset: the only one that holds texts."
-    )
+    target: textual.Target = None
+    text: textual.Text = None
     units: Units | None = Field(
         None,
         description="What a token is: words, subwords (byte-pair encoding), characters, bytes. "
         "Unset: words, or characters where words hardly repeat or are not parted by spaces.",
     )
-    vocabulary: int | None = Field(
-        None,
-        ge=10,
-        le=1_000_000,
-        description="The most tokens that are known, the frequent ones first; for words and "
-        "subwords. Unset: 20,000. Words that occur once in training are never known.",
-    )
-    lowercase: bool = Field(
-        True, description="Whether upper case is thrown away; set false where it tells something."
-    )
-    longest: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="Tokens that are read of a text; its end is cut off. Unset: twice those of "
-        "the longest text in training, 512 at most.",
-    )
+    vocabulary: textual.Size = None
+    lowercase: textual.Lowercase = True
+    longest: textual.Longest = None
     network: NetworkKnobs = NetworkKnobs(name="textcnn")
     fit: Fit = Fit()
-    word_dropout: WordDropout = 0.0
+    word_dropout: textual.WordDropout = 0.0
     label_smoothing: LabelSmoothing = 0.0
     loss: Literal["cross_entropy", "focal"] = Field(
         "cross_entropy",
@@ -140,16 +110,10 @@ def learner(
 ) -> learners.Supervised:
     """The chosen loss, on texts of which some words are hidden."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    hide = learners.of_inputs(partial(hidden, share=recipe.word_dropout))
+    hide = learners.of_inputs(partial(textual.hidden, share=recipe.word_dropout))
     num_examples = len(data.positions(0)[0])
     change = hide if recipe.word_dropout else None
     return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change)
-
-
-def hidden(tokens_BT: Tensor, _epoch: int, *, share: float) -> Tensor:
-    """The same with a random ``share`` of the tokens as unknown; padding stays."""
-    drawn = torch.rand(tokens_BT.shape, device=tokens_BT.device) < share
-    return tokens_BT.masked_fill(drawn & (tokens_BT != tokens.PAD), tokens.UNKNOWN)
 
 
 def cut(
