@@ -6,6 +6,7 @@ folders, or a data set that the library `datasets` saved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -56,7 +57,7 @@ class TextClassification(Recipe):
     vocabulary: textual.Size = None
     lowercase: textual.Lowercase = True
     longest: textual.Longest = None
-    network: NetworkKnobs = NetworkKnobs(name="textcnn")
+    network: NetworkKnobs = NetworkKnobs(name="textcnn", width=100)
     fit: Fit = Fit()
     word_dropout: textual.WordDropout = 0.0
     label_smoothing: LabelSmoothing = 0.0
@@ -173,8 +174,8 @@ TASK = Task(
     network=network,
     fill=learners.filler(
         lr={"muon": 3e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.1},
-        batch_size=lambda n: 2 ** between(4, 5, 7),
-        epochs=lambda n: between(3, 20, 200),
+        batch_size=lambda n: 2 ** between(4, math.log2(n / 100), 7),
+        epochs=lambda n: between(4, 900 / math.sqrt(n), 100),
     ),
     learner=learner,
     cut=cut,
