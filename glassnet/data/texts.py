@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +57,8 @@ class TextFacts(Facts):
     text: str = ""
     """Name of the column; empty if texts are files."""
     target: str = ""
+    order: list[str] = []
+    """All columns of the table, for files without a header."""
     one: Literal["row", "file"] = "row"
     """What one text was in training."""
 
@@ -75,13 +78,14 @@ def open_texts(
     return TextSource(found, str(path), Form(units, vocabulary, lowercase, longest))
 
 
+@dataclass(frozen=True)
 class Form:
     """What was asked for of the tokens."""
 
-    def __init__(
-        self, units: Unit | None, size: int | None, lowercase: bool, longest: int | None
-    ) -> None:
-        self.units, self.size, self.lowercase, self.longest = units, size, lowercase, longest
+    units: Unit | None
+    size: int | None
+    lowercase: bool
+    longest: int | None
 
 
 class TextSource:
@@ -132,7 +136,7 @@ class TextSource:
         return TextFacts(
             vocabulary=vocabulary, longest=longest, classes=self.classes,
             class_counts=counts.tolist(), text=self.found.text, target=self.found.target,
-            one=self.found.one,
+            order=self.found.order, one=self.found.one,
         )  # fmt: skip
 
     def examples(self, rows: Tensor, facts: TextFacts, /) -> RaggedExamples:
