@@ -28,6 +28,7 @@ ROOMS = {
         "cost", "decisions", "tilt", "curves", "readings",
         "findings", "separable", "plane", "blueprint", "augmented", "weights", "weightfiles",
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
+        "textual",
     },
     "data": {"data"},
     "tasks": {"tasks"},
