@@ -46,6 +46,11 @@ class Vocabulary(BaseModel):
     unknown: int | None = UNKNOWN
     begin: int | None = BEGIN
     end: int | None = END
+    as_is: bool = False
+    """Published, not learned here: its tokenizer alone decides what becomes of a raw text."""
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    """What a published encoder expects before and after a text, such as [CLS] and [SEP]."""
 
     def __len__(self) -> int:
         if self.unit == "bytes":
@@ -56,7 +61,8 @@ class Vocabulary(BaseModel):
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The tokens of each text, without begin and end."""
-        texts = [normal(text, self.lowercase) for text in texts]
+        if not self.as_is:
+            texts = [normal(text, self.lowercase) for text in texts]
         if self.unit == "bytes":
             return [
                 np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(SPECIAL)
@@ -67,9 +73,16 @@ class Vocabulary(BaseModel):
         found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(one.ids, np.int32) for one in found]
 
+    def framed(self, tokens: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
+        """One text as a classifier reads it: cut to ``longest``, what stands around it included."""
+        if not (self.before or self.after):
+            return tokens[:longest]
+        room = max(0, longest - len(self.before) - len(self.after))
+        return np.concatenate([self.before, tokens[:room], self.after]).astype(np.int32)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens; padding, begin and end are left out."""
-        left_out = {self.pad, self.begin, self.end}
+        left_out = {self.pad, self.begin, self.end, *self.before, *self.after}
         kept = [int(token) for token in tokens if int(token) not in left_out]
         if self.unit == "bytes":
             numbers = [t - len(SPECIAL) for t in kept if t >= len(SPECIAL)]
