@@ -28,6 +28,7 @@ ROOMS = {
         "cost", "decisions", "tilt", "curves", "readings",
         "findings", "separable", "plane", "blueprint", "augmented", "weights", "weightfiles",
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
+        "wording", "wordweights", "publishedwords",
     },
     "data": {"data"},
     "tasks": {"tasks"},

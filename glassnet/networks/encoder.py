@@ -86,7 +86,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.pooling = pooling
-        self.model = model_of(config, vocabulary, num_outputs, pooling == "library")
+        self.model: Any = model_of(config, vocabulary, num_outputs, pooling == "library")
         settings = self.model.config
         self.pad = PAD if settings.pad_token_id is None else int(settings.pad_token_id)
         if pooling != "library":
@@ -145,6 +145,25 @@ def model_of(
             f"encoder: transformers builds no encoder from network.config (model_type {kind!r}): "
             f"{first_line(error)}"
         ) from None
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with what a file may leave out because it is usual, and must be told here.
+
+    Raises:
+        ValueError: If it is no encoder, or the library cannot read it.
+    """
+    import transformers
+
+    kind = str(config.get("model_type", ""))
+    check_kind(kind, config)
+    try:
+        with quiet():
+            settings = transformers.AutoConfig.for_model(**{"model_type": kind, **config})
+    except Exception as error:  # each kind raises its own
+        raise ValueError(f"encoder: config.json is wrong: {first_line(error)}") from None
+    usual = {"vocab_size": settings.vocab_size, "pad_token_id": settings.pad_token_id}
+    return {**usual, **config}
 
 
 @contextmanager
