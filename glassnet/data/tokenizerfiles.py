@@ -33,6 +33,8 @@ _USUAL = {
 }
 """How special tokens are called if nobody says."""
 _PROBE = "a"
+_FEW = 50
+"""Tokens; transformers makes an empty tokenizer of a file that it does not look into."""
 
 
 def read(folder: Path) -> Vocabulary:
@@ -172,22 +174,22 @@ def _byte_pairs(folder: Path) -> Tokenizer:
 
 def _sentencepiece(folder: Path) -> Tokenizer:
     """A model of sentencepiece, by transformers, which writes it as ``tokenizer.json`` would be."""
-    from tokenizers import Tokenizer
-
     try:
+        from tokenizers import Tokenizer
         from transformers import AutoTokenizer
 
-        found = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        return Tokenizer.from_str(found.backend_tokenizer.to_str())
+        made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        found = Tokenizer.from_str(made.backend_tokenizer.to_str())
+        if found.get_vocab_size(with_added_tokens=False) < _FEW:
+            raise ValueError("its tokens were not found")
     except Exception as error:  # each kind raises its own
         raise UserError(
             f"The tokenizer in {folder} is a model of sentencepiece, which could not be converted "
             f"({_first_line(error)}). `pip install 'glassnet[transformers]' sentencepiece protobuf`"
             " converts it; or write tokenizer.json there, on a machine that has them, by "
-            f"`transformers.AutoTokenizer.from_pretrained(…).save_pretrained(…)`."
+            "`transformers.AutoTokenizer.from_pretrained(…).save_pretrained(…)`."
         ) from None
+    return found
 
 
 READERS: Mapping[str, Callable[[Path], Any]] = {

@@ -57,7 +57,7 @@ class Vocabulary(BaseModel):
             return len(SPECIAL) + 256
         if self.unit == "characters":
             return len(SPECIAL) + len(self.model)
-        return self._tokenizer.get_vocab_size()
+        return self._size
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The tokens of each text, without begin and end."""
@@ -115,6 +115,11 @@ class Vocabulary(BaseModel):
         points = np.frombuffer(self.model.encode("utf-32-le"), np.uint32)
         order = points.argsort()
         return points[order], (order + len(SPECIAL)).astype(np.int32)
+
+    @functools.cached_property
+    def _size(self) -> int:
+        """One more than the largest token: a published list may have holes."""
+        return max(self._tokenizer.get_vocab().values(), default=-1) + 1
 
     @functools.cached_property
     def _tokenizer(self) -> Tokenizer:
