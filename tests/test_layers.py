@@ -29,6 +29,7 @@ ROOMS = {
         "findings", "separable", "plane", "blueprint", "augmented", "weights", "weightfiles",
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
         "wording", "wordweights", "publishedwords",
+        "textual",
     },
     "data": {"data"},
     "tasks": {"tasks"},

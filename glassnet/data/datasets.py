@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images' or 'table'"""
+    """'images', 'table' or 'texts'"""
     licence: str
     homepage: str
     target: str = ""
@@ -71,7 +71,7 @@ class DataSet:
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
-    """The set of scikit-learn or of ``shapes`` that is written out; it needs no network."""
+    """The set of scikit-learn, or of a file beside this one, that is written out."""
     open: str = ""
     """The file to open if it is not the whole folder."""
     classes: tuple[str, ...] = ()
@@ -347,6 +347,11 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, shapes.as_csv(data.builtin))
+    elif data.builtin == "brackets":
+        from glassnet.data import brackets
+
+        if not (folder / data.open).exists():
+            _write(folder / data.open, brackets.as_csv())
     else:
         _write_bunch(data, folder / data.open)
 

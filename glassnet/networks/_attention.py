@@ -16,6 +16,7 @@ token: ``State``, a list of (keys, values), each (B, H, S, E).
 # E = D / H width of a head.
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
@@ -40,7 +41,7 @@ Positions: TypeAlias = Annotated[
 ]
 Activation: TypeAlias = Literal["relu", "gelu", "gelu_tanh"]
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "gelu_tanh": partial(nn.GELU, approximate="tanh"),
@@ -256,7 +257,8 @@ class Tied(nn.Module):
 
 def in_heads(x_BTD: Tensor, num_heads: int) -> Tensor:
     """(B, T, D) -> (B, H, T, E): each head has a part of the width."""
-    return x_BTD.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+    x_BTHE: Tensor = x_BTD.unflatten(-1, (num_heads, -1))
+    return x_BTHE.transpose(1, 2)
 
 
 def waves(places_T: Tensor, width: int) -> Tensor:
