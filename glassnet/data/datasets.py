@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images' or 'table'"""
+    """'images', 'table' or 'corpus'"""
     licence: str
     homepage: str
     target: str = ""
@@ -71,7 +71,8 @@ class DataSet:
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
-    """The set of scikit-learn or of ``shapes`` that is written out; it needs no network."""
+    """The set of scikit-learn, of ``shapes`` or ``counting`` that is written out; it needs no
+    network."""
     open: str = ""
     """The file to open if it is not the whole folder."""
     classes: tuple[str, ...] = ()
@@ -79,6 +80,8 @@ class DataSet:
     """Names for files without a header."""
     select: Mapping[str, str] = field(default_factory=dict)
     """New name -> old name of the columns that are kept of a table."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Knobs that go with it unless others are given, such as its customary split."""
     files: tuple[Item, ...] = ()
 
 
@@ -347,6 +350,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, shapes.as_csv(data.builtin))
+    elif data.builtin == "counting":
+        from glassnet.data import counting
+
+        _write(folder / data.open, counting.text())
     else:
         _write_bunch(data, folder / data.open)
 
