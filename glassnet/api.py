@@ -39,6 +39,7 @@ from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
+from glassnet.sampling import Sampling
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
 
@@ -164,6 +165,35 @@ class TrainedRun:
     def predict(self, raw: Any) -> list[Prediction]:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.predict(raw))
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        tokens: int = 300,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Continue a text; yields pieces of it as they are written, without the prompt.
+
+        Args:
+            prompt: How the text begins; empty: a new document, or a new line.
+            tokens: How many are written, at most.
+            temperature: 0 takes the most probable token, 1 draws by the network's probabilities.
+            top_k: Draw among so many most probable tokens; None: among all.
+            top_p: Draw among the most probable tokens that together have this probability.
+            seed: Same seed, same text.
+
+        Raises:
+            UserError: If the run's task writes no text, a number is out of its range, or the
+                prompt has characters that the training text had not.
+        """
+        if self._trained.task.generate is None:
+            raise UserError(f"The task {self.recipe.task!r} writes no texts.")
+        how = Sampling(tokens, temperature, top_k, top_p, seed)
+        return self._trained.task.generate(self.network, self.facts, prompt, how)
 
     def finetune(self, data: Any, **options: Any) -> TrainedRun:
         """Train further on other data; see ``glassnet.finetune``."""

@@ -30,6 +30,7 @@ ROOMS = {
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
         "wording", "wordweights", "publishedwords",
         "textual",
+        "language", "languageviews", "sampling", "carrying",
     },
     "data": {"data"},
     "tasks": {"tasks"},
@@ -58,7 +59,7 @@ MAY_IMPORT = {
         "vocabulary", "ground", "stock", "networks", "data", "catalog", "loop", "after", "api",
         "tools",
     },
-    "api": {"vocabulary", "ground", "data", "catalog", "loop", "after", "tools", "api"},
+    "api": {"vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "tools", "api"},
     "cli": {
         "vocabulary", "ground", "stock", "data", "catalog", "loop", "after", "tools", "api", "cli",
     },
@@ -77,7 +78,7 @@ HEAVY = {
 LIGHT = [
     "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",
     "knobs", "optimizers", "schedules", "references", "run", "cli/__init__", "cli/verbs",
-    "cli/verb", "cli/training", "cli/after", "cli/seeing", "cli/catalogue",
+    "cli/verb", "cli/training", "cli/after", "cli/seeing", "cli/catalogue", "cli/writing",
     "cli/text", "data/sources", "data/datasets", "data/parts", "catalog", "show",
 ]  # fmt: skip
 MAY_NETWORKS_IMPORT = {"torch", "pydantic", "glassnet"}

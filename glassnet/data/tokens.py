@@ -102,6 +102,20 @@ class Vocabulary(BaseModel):
             return chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}"
         return self._tokenizer.id_to_token(number) or f"#{number}"
 
+    @functools.cached_property
+    def sizes(self) -> list[int]:
+        """Bytes of text that each token stands for; the end of a document counts as one."""
+        special = [int(number in (UNKNOWN, END)) for number in range(len(SPECIAL))]
+        if self.unit == "bytes":
+            return [*special, *[1] * 256]
+        if self.unit == "characters":
+            return [*special, *(len(sign.encode()) for sign in self.model)]
+        # Of byte-pair encoding over bytes, each sign of a token stands for one byte.
+        found = [len(self._tokenizer.id_to_token(n) or "") for n in range(len(self))]
+        for number in {self.pad, self.unknown, self.begin, self.end} - {None}:
+            found[number] = int(number in (self.unknown, self.end))  # type: ignore[index]
+        return found
+
     def _characters(self, text: str) -> NDArray[np.int32]:
         points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
         known, numbers = self._points
