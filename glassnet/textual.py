@@ -10,7 +10,6 @@ import torch
 
 from glassnet.figures import Cell, Table
 from glassnet.metrics import answered
-from glassnet.networks._sequences import present
 from glassnet.task import Review
 from glassnet.views import NUM_ROWS, worst_mistakes
 
@@ -57,7 +56,7 @@ def vocabulary(review: Review[Any]) -> Table:
     total = unknown = full = 0
     for piece in positions.split(512):
         inputs_BT = review.examples.batch(piece).inputs
-        lengths_B = present(inputs_BT).sum(1)
+        lengths_B = (inputs_BT != known.pad).sum(1)
         total += int(lengths_B.sum())
         unknown += int((inputs_BT == known.unknown).sum()) if known.unknown is not None else 0
         full += int((lengths_B >= facts.longest).sum())

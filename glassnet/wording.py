@@ -58,17 +58,8 @@ def bound(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def implied(values: Mapping[str, Any], reads: str) -> Mapping[str, Any]:
-    """First weights bring their network, and the longest text that it reads.
-
-    What comes next is asked of a whole network that knows how to answer: there is no new head that
-    should learn alone first.
-    """
-    if not values.get("weights"):
-        return {}
-    found = wordweights.about(str(values["weights"]), reads)
-    if reads == TOKENS:
-        return found
-    return {"network": found["network"], "transfer": {"head_alone": 0.0}}
+    """First weights bring their network, how long a text may be, and how such networks learn on."""
+    return wordweights.about(str(values["weights"]), reads) if values.get("weights") else {}
 
 
 def folder(recipe: Any) -> Path | None:
@@ -79,27 +70,32 @@ def folder(recipe: Any) -> Path | None:
     return None if recipe.weights is None else wordweights.folder(recipe.weights)
 
 
-def refuse_own_vocabulary(recipe: Any, *names: str) -> Any:
+def refuse_own_vocabulary(*names: str) -> Callable[[Any], Any]:
     """For a recipe's validator: these knobs make a vocabulary, which first weights bring."""
-    defaults = type(recipe).model_fields
-    for name in names:
-        value = getattr(recipe, name)
-        if recipe.weights is not None and value != defaults[name].get_default(
-            call_default_factory=True
-        ):
+
+    def refuse(recipe: Any) -> Any:
+        changed = recipe.model_dump(include=set(names), exclude_defaults=True)
+        if recipe.weights is not None and changed:
+            name, value = next(iter(changed.items()))
             raise ValueError(
                 f"{name}={value} contradicts weights={recipe.weights}: first weights mean nothing "
                 "without the vocabulary that they learned with, so it is kept; leave out one of "
                 "them"
             )
-    return recipe
+        return recipe
+
+    return refuse
 
 
 # --- The network ----------------------------------------------------------------------------------
 
 
-def start(recipe: Any, network: nn.Module, facts: Any, reads: str) -> list[str]:
+def start(
+    recipe: Any, network: nn.Module, facts: Any, reads: str, tokens: Tensor | None = None
+) -> list[str]:
     """Lay the chosen first weights into the network, and tell what became of them.
+
+    ``tokens`` are those of the training texts, to tell how many the vocabulary does not know.
 
     Raises:
         UserError: If they do not fit it; names the layers.
@@ -111,8 +107,11 @@ def start(recipe: Any, network: nn.Module, facts: Any, reads: str) -> list[str]:
     if reads == TOKENS:
         _agree_on_padding(own, facts.vocabulary, recipe.weights)
         new_head = recipe.transfer.head == "new"
-        return [matching.put(own, found, facts.classes, new_head=new_head, advice=_ADVICE).sentence]
-    return [_continued(own, found, len(facts.vocabulary)).sentence]
+        match = matching.put(own, found, facts.classes, new_head=new_head, advice=_ADVICE)
+    else:
+        match = _continued(own, found, len(facts.vocabulary))
+    strange = None if tokens is None else unknown(tokens, facts.vocabulary)
+    return [match.sentence, *([strange] if strange else [])]
 
 
 def behind(network: nn.Module) -> nn.Module:

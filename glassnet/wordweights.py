@@ -26,6 +26,30 @@ from glassnet.run import Run
 from glassnet.weights import Weights
 
 TOKENS, STREAM = "tokens", "stream"
+CONTEXT = 256
+"""Tokens of a block, at most, in which a GPT-2 learns on: the logits of its 50,257 tokens for a
+batch of 8 blocks take 412 MB, and twice that while learning. It still writes with all of its own.
+"""
+WITHOUT_HEAD: Mapping[str, Any] = {"transfer": {"head_alone": 0.0}}
+"""What comes next is asked of a network that answers it already: no new head learns alone first."""
+_RULE = {"name": "adamw", "weight_decay": 0.01}
+AS_ELECTRA: Mapping[str, Any] = {
+    "fit": {
+        "optimizer": _RULE, "lr": 1e-4, "batch_size": 16, "epochs": 4, "clip": 1.0,
+        "schedule": {"name": "one-cycle", "pct_start": 0.1, "anneal": "linear"},
+    },
+    "transfer": {"layer_decay": 0.8},
+}  # fmt: skip
+"""How a published encoder learns on, after Clark and others (2020), "ELECTRA", appendix B: rate
+1e-4, of each layer 0.8 times that above it, rising over a tenth of the steps and falling along a
+line; theirs: 3 epochs of batches of 32, as BERT, whose sets are larger than what most people have.
+"""
+AS_GPT: Mapping[str, Any] = {
+    "fit": {"optimizer": {**_RULE, "betas": (0.9, 0.999)}, "lr": 5e-5, "batch_size": 8},
+    "transfer": {"head_alone": 0.0, "layer_decay": 1.0},
+}
+"""How a published GPT-2 learns on: the rate of transformers' own examples; that of GPT (Radford and
+others 2018, section 4.1) is 6.25e-5. All layers learn alike, as there."""
 OWNERS = {
     "google-bert": (
         "bert-base-uncased", "bert-base-cased", "bert-large-uncased", "bert-large-cased",
@@ -67,16 +91,18 @@ def folder(origin: str) -> Path:
 
 
 def about(origin: str, reads: str) -> dict[str, Any]:
-    """Defaults that go with weights: network and longest, without reading the tensors themselves.
+    """Defaults that go with weights, without reading the tensors themselves.
 
     Raises:
         UserError: If there are none, or they are for something else than ``reads``.
     """
     place = folder(origin)
     if (place / "run.json").is_file():
-        return _OfRun(Run.open(place)).knobs
+        return _OfRun(Run.open(place)).about(reads)
     published = Published.at(place)
-    return published.encoder if reads == TOKENS else published.decoder
+    if reads == TOKENS:
+        return {**published.encoder, **AS_ELECTRA}
+    return {**published.decoder, **AS_GPT}
 
 
 def read(origin: str, reads: str, network: Mapping[str, Any]) -> Weights:
@@ -119,19 +145,27 @@ class _OfRun:
             )
         return facts
 
+    def about(self, reads: str) -> dict[str, Any]:
+        """Its network, and how long its texts were."""
+        facts = self.facts
+        found: dict[str, Any] = {"network": self.network}
+        if reads == TOKENS:
+            return {**found, **({"longest": facts["longest"]} if "longest" in facts else {})}
+        if "classes" in facts:
+            return found
+        return {**found, "context": facts["context"], **WITHOUT_HEAD}
+
     @property
-    def knobs(self) -> dict[str, Any]:
-        """Its network; and the longest text, if it has one."""
-        facts, recipe = self.facts, read_yaml(self.run.path / "recipe.yaml")
-        found = {"network": recipe["network"]}
-        return {**found, "longest": facts["longest"]} if "longest" in facts else found
+    def network(self) -> Mapping[str, Any]:
+        """Its knobs."""
+        return read_yaml(self.run.path / "recipe.yaml")["network"]  # type: ignore[no-any-return]
 
     def read(self, origin: str) -> Weights:
         facts = self.facts
         tensors, _ = self.run.read_tensors("model.safetensors")
         if all(name.startswith("0.") for name in tensors):  # class weights stand behind it
             tensors = {name.removeprefix("0."): tensor for name, tensor in tensors.items()}
-        return Weights(origin, self.knobs, facts.get("classes", []), tensors)
+        return Weights(origin, {"network": self.network}, facts.get("classes", []), tensors)
 
 
 # --- Published ------------------------------------------------------------------------------------
@@ -209,7 +243,8 @@ class Published:
     @property
     def decoder(self) -> dict[str, Any]:
         """Knobs of a task that continues texts."""
-        return {"network": dict(self.recognized.network)}
+        network = dict(self.recognized.network)
+        return {"network": network, "context": min(CONTEXT, network["context"])}
 
 
 def _through_transformers(place: Path, classifier: bool) -> dict[str, Tensor]:

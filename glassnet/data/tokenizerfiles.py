@@ -55,6 +55,11 @@ def read(folder: Path) -> Vocabulary:
     )
 
 
+def read_if(folder: Path | None) -> Vocabulary | None:
+    """The same, if there are first weights at all."""
+    return None if folder is None else read(folder)
+
+
 def _vocabulary(folder: Path, tokenizer: Tokenizer) -> Vocabulary:
     """What a tokenizer says, in our words."""
     tokenizer.no_padding()

@@ -73,11 +73,16 @@ class Vocabulary(BaseModel):
         found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(one.ids, np.int32) for one in found]
 
+    @property
+    def around(self) -> int:
+        """How many special tokens stand around a text that is classified."""
+        return len(self.before) + len(self.after)
+
     def framed(self, tokens: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
         """One text as a classifier reads it: cut to ``longest``, what stands around it included."""
         if not (self.before or self.after):
             return tokens[:longest]
-        room = max(0, longest - len(self.before) - len(self.after))
+        room = max(0, longest - self.around)
         return np.concatenate([self.before, tokens[:room], self.after]).astype(np.int32)
 
     def decode(self, tokens: Sequence[int]) -> str:

@@ -26,18 +26,20 @@ from glassnet import (
     textual,
     tilt,
     views,
+    wording,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
-from glassnet.data import ragged, rawtexts, sources, texts, tokens
+from glassnet.data import ragged, rawtexts, sources, texts, tokenizerfiles
 from glassnet.data.ragged import RaggedExamples, joined
 from glassnet.data.texts import TextFacts
-from glassnet.data.tokens import Units
+from glassnet.data.tokens import Units, Vocabulary
 from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.losses import Loss
 from glassnet.network import build_network
-from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
+from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe, Transfer
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
+from glassnet.transfer import refuse_without_weights
 
 SCORED = 32_768
 """Tokens that are answered at once, with their padding."""
@@ -88,6 +90,8 @@ class TextClassification(Recipe):
     )
     network: NetworkKnobs = NetworkKnobs(name="textcnn")
     fit: Fit = Fit()
+    weights: wording.FirstWeights = None
+    transfer: Transfer = Transfer()
     word_dropout: WordDropout = 0.0
     label_smoothing: LabelSmoothing = 0.0
     loss: Literal["cross_entropy", "focal"] = Field(
@@ -100,6 +104,10 @@ class TextClassification(Recipe):
     costs: Costs = None
 
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
+    _transfers = model_validator(mode="after")(refuse_without_weights)
+    _reads = model_validator(mode="after")(
+        wording.refuse_own_vocabulary("units", "vocabulary", "lowercase")
+    )
 
 
 LOSSES: dict[str, Callable[[TextClassification], Loss]] = {
@@ -123,7 +131,13 @@ def source(recipe: TextClassification) -> texts.TextSource:
         vocabulary=recipe.vocabulary,
         lowercase=recipe.lowercase,
         longest=recipe.longest,
+        given=partial(vocabulary, recipe),
     )
+
+
+def vocabulary(recipe: TextClassification) -> Vocabulary | None:
+    """That of the first weights, if there are any."""
+    return tokenizerfiles.read_if(wording.folder(recipe))
 
 
 def network(recipe: TextClassification, facts: TextFacts) -> nn.Module:
@@ -135,21 +149,34 @@ def network(recipe: TextClassification, facts: TextFacts) -> nn.Module:
     return tilt.levelled(chosen, recipe, facts)
 
 
+def start(recipe: TextClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
+    """Lay the chosen first weights into the network, and tell what became of them."""
+    return wording.start(recipe, network, data.facts, "tokens", ragged.tokens_of(data.pool))
+
+
 def learner(
     recipe: TextClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
     """The chosen loss, on texts of which some words are hidden."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    hide = learners.of_inputs(partial(hidden, share=recipe.word_dropout))
+    hide = learners.of_inputs(
+        partial(hidden, share=recipe.word_dropout, vocabulary=data.facts.vocabulary)
+    )
     num_examples = len(data.positions(0)[0])
     change = hide if recipe.word_dropout else None
-    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change)
+    follow = wording.following(recipe, network)
+    return learners.Supervised(
+        network, loss, recipe.fit, num_examples, augment=change, layers=follow
+    )
 
 
-def hidden(tokens_BT: Tensor, _epoch: int, *, share: float) -> Tensor:
-    """The same with a random ``share`` of the tokens as unknown; padding stays."""
+def hidden(tokens_BT: Tensor, _epoch: int, *, share: float, vocabulary: Vocabulary) -> Tensor:
+    """The same with a random ``share`` of the tokens as unknown; special ones stay."""
     drawn = torch.rand(tokens_BT.shape, device=tokens_BT.device) < share
-    return tokens_BT.masked_fill(drawn & (tokens_BT != tokens.PAD), tokens.UNKNOWN)
+    for special in {vocabulary.pad, *vocabulary.before, *vocabulary.after}:
+        drawn &= tokens_BT != special
+    unknown = vocabulary.pad if vocabulary.unknown is None else vocabulary.unknown
+    return tokens_BT.masked_fill(drawn, unknown)
 
 
 def cut(
@@ -173,18 +200,18 @@ def predict(
     told = [(name, text) for name, text in named if text]
     encoded, long = texts.encode([text for _, text in told], facts, "these texts")
     progress.warn([*problems, *long, *rawtexts.mostly_unknown(encoded, told, facts)])
-    outputs = _outputs(network, encoded)
+    outputs = _outputs(network, encoded, facts.vocabulary.pad)
     chosen = decisions.answers(outputs, decision).tolist()
     shares = iter(zip(chosen, outputs.softmax(1).tolist(), strict=True))
     return [_one(name, text, facts, shares, decision) for name, text in named]
 
 
-def _outputs(network: nn.Module, encoded: Sequence[Any]) -> Tensor:
+def _outputs(network: nn.Module, encoded: Sequence[Any], pad: int) -> Tensor:
     """Raw outputs (N, classes), in the order of the texts; texts of like lengths go together."""
     where = next(network.parameters()).device
     both, starts = joined(encoded)
     none = torch.zeros(len(encoded), dtype=torch.int64)
-    examples = RaggedExamples(none, both, starts, none).to(where)
+    examples = RaggedExamples(none, both, starts, none, pad).to(where)
     batches = ragged.sorted_batches(examples.lengths, SCORED)
     return learners.score(
         network, examples, None, [batch.sort().values for batch in batches]
@@ -212,7 +239,11 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(4, 5, 7),
         epochs=lambda n: between(3, 20, 200),
     ),
+    start=start,
+    implied=partial(wording.implied, reads="tokens"),
+    bound=wording.bound,
     learner=learner,
+    layers=wording.layers,
     cut=cut,
     score=score,
     metrics=metrics.CLASSIFICATION,
