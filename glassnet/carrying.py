@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: a recurrent network reads on where the batch before ended.
+"""Truncated backpropagation: a recurrent network reads on where the batch before ended.
 
 Paper: Ronald Williams, Jing Peng (1990), "An Efficient Gradient-Based Algorithm for On-Line
 Training of Recurrent Network Trajectories", Neural Computation 2, 490-501. The state at the end of

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -248,7 +249,7 @@ class Corpus:
                     row += 1
                 yield piece
 
-        dtype = np.int16 if len(vocabulary) <= np.iinfo(np.int16).max else np.int32
+        dtype: tokencache.Whole = np.int16 if len(vocabulary) <= np.iinfo(np.int16).max else np.int32
         size = int((self.where.end[rows] - self.where.begin[rows]).sum())
         if self.cache == "memory" or (self.cache == "auto" and size < LARGE):
             return tokencache.in_memory(pieces, dtype)
@@ -273,7 +274,7 @@ def usual_size(size: int) -> int:
     >>> [usual_size(10**n) for n in (4, 6, 8)]
     [300, 2000, 8000]
     """
-    return min(8000, max(300, round(2 * size**0.5)))
+    return min(8000, max(300, round(2 * math.sqrt(size))))
 
 
 def divided(

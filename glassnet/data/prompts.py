@@ -1,4 +1,4 @@
-"""The beginning of a text that is to be continued: typed, or lines of a file; and tokens -> text."""
+"""The beginning of a text to be continued, typed or from a file; and tokens back to text."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class BlockExamples:
         return replace(block, targets=block.targets.masked_fill(hidden, NOT_COUNTED))
 
     def cut(self, starts: Tensor, firsts: Tensor, ends: Tensor) -> Block:
-        """Cut blocks that begin at ``starts`` (B,) out of stretches of text that end at ``ends``."""
+        """Cut blocks that begin at ``starts`` (B,) out of text that ends at ``ends`` (B,)."""
         places = starts[:, None] + torch.arange(self.length + 1, device=starts.device)
         outside = places >= ends[:, None]
         short = bool(outside.any())

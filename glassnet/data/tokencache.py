@@ -35,11 +35,12 @@ BLOCK = 2**24
 
 Pieces = Callable[[], Iterable[list[NDArray[np.int32]]]]
 """Tokenizes: the tokens of some stretches at a time, in order."""
+Whole = type[np.int16] | type[np.int32]
 Tokens = tuple[Tensor, NDArray[np.int64]]
 """All tokens end to end, and where each stretch begins, (N + 1,)."""
 
 
-def in_memory(pieces: Pieces, dtype: type[np.integer[np.typing.NBitBase]]) -> Tokens:
+def in_memory(pieces: Pieces, dtype: Whole) -> Tokens:
     """Tokenize into one tensor."""
     rows = [row for piece in pieces() for row in piece]
     starts = np.zeros(len(rows) + 1, np.int64)
@@ -49,7 +50,7 @@ def in_memory(pieces: Pieces, dtype: type[np.integer[np.typing.NBitBase]]) -> To
 
 
 def on_disk(
-    key: str, pieces: Pieces, dtype: type[np.integer[np.typing.NBitBase]], most: int
+    key: str, pieces: Pieces, dtype: Whole, most: int
 ) -> Tokens:
     """Tokenize into the cache, or take what is there; ``most`` is the most bytes it may take.
 
@@ -67,7 +68,7 @@ def on_disk(
     return tokens, starts
 
 
-def _starts(path: Path, dtype: type[np.integer[np.typing.NBitBase]]) -> NDArray[np.int64] | None:
+def _starts(path: Path, dtype: Whole) -> NDArray[np.int64] | None:
     """Where the stretches of a finished and undamaged entry begin."""
     if not (path / "index.npz").exists():
         return None
@@ -82,7 +83,7 @@ def _starts(path: Path, dtype: type[np.integer[np.typing.NBitBase]]) -> NDArray[
     return None
 
 
-def _checksum(path: Path, dtype: type[np.integer[np.typing.NBitBase]]) -> int:
+def _checksum(path: Path, dtype: Whole) -> int:
     tokens, crc = np.memmap(path / "tokens", dtype, "r"), 0
     for first in range(0, len(tokens), BLOCK):
         crc = zlib.crc32(tokens[first : first + BLOCK].data, crc)
@@ -92,7 +93,7 @@ def _checksum(path: Path, dtype: type[np.integer[np.typing.NBitBase]]) -> int:
 
 
 def _write(
-    path: Path, pieces: Pieces, dtype: type[np.integer[np.typing.NBitBase]]
+    path: Path, pieces: Pieces, dtype: Whole
 ) -> NDArray[np.int64]:
     lengths, crc = [0], 0
     (path / "index.npz").unlink(missing_ok=True)
@@ -108,7 +109,7 @@ def _write(
     return starts
 
 
-def _mapped(path: Path, dtype: type[np.integer[np.typing.NBitBase]]) -> Tensor:
+def _mapped(path: Path, dtype: Whole) -> Tensor:
     """Map the file for reading: its pages are shared by processes, and no memory is reserved."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

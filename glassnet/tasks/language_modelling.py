@@ -17,15 +17,14 @@ from torch import Tensor, nn
 from glassnet import carrying, language, languageviews, learners, progress, sampling
 from glassnet.data import corpus, prompts, sources
 from glassnet.data.corpus import CorpusFacts
-from glassnet.data.stretches import Block, BlockExamples, as_streams
+from glassnet.data.stretches import Block, as_streams
 from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
 from glassnet.sampling import Sampling
 from glassnet.schedules import Cosine
-from glassnet.figures import Figure
-from glassnet.task import Data, Look, Prediction, Problem, Task
+from glassnet.task import Data, Examples, Look, Prediction, Problem, Task
 
 CONTINUED = 100
 """Tokens that ``predict`` writes."""
@@ -126,9 +125,7 @@ def source(recipe: LanguageModelling) -> corpus.Corpus:
 def network(recipe: LanguageModelling, facts: CorpusFacts) -> nn.Module:
     """The chosen network, with an output for each token of the vocabulary."""
     size = len(facts.vocabulary)
-    built = build_network(
-        recipe.network, (facts.context,), size, reads="stream", vocabulary=size
-    )
+    built = build_network(recipe.network, (facts.context,), size, reads="stream", vocabulary=size)
     if built.context is not None and int(built.context) < facts.context:  # type: ignore[arg-type]
         raise UserError(
             f"network.context={built.context} is less than context={facts.context}, the tokens "
@@ -143,7 +140,7 @@ def carries(recipe: LanguageModelling) -> bool:
 
 
 def cut(
-    recipe: LanguageModelling, examples: BlockExamples, order: Tensor, number: int
+    recipe: LanguageModelling, examples: Examples[Block], order: Tensor, number: int
 ) -> Sequence[Tensor]:
     """Random blocks; for a network that carries its state, parallel streams of the text."""
     return as_streams(order, number) if carries(recipe) else order.tensor_split(number)
@@ -153,9 +150,7 @@ def learner(
     recipe: LanguageModelling, network: nn.Module, data: Data[Block]
 ) -> learners.Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
-    built = partial(
-        learners.Supervised, network, next_token, recipe.fit, len(data.positions(0)[0])
-    )
+    built = partial(learners.Supervised, network, next_token, recipe.fit, len(data.positions(0)[0]))
     if not carries(recipe):
         return built(augment=anywhere)
 
@@ -183,9 +178,7 @@ def next_token(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
 
 
-def generate(
-    network: nn.Module, facts: CorpusFacts, prompt: str, how: Sampling
-) -> Iterator[str]:
+def generate(network: nn.Module, facts: CorpusFacts, prompt: str, how: Sampling) -> Iterator[str]:
     """Continue a prompt, piece by piece."""
     read, context = prompts.encode(prompt, facts), network.context
     if isinstance(context, int) and len(read) > context:
