@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +71,7 @@ def open_corpus(
     seed: int = 0,
     per_epoch: int | None = None,
     cache: Cache = "auto",
+    given: Callable[[], Vocabulary | None] = lambda: None,
 ) -> Corpus:
     """Open a text.
 
@@ -84,12 +85,15 @@ def open_corpus(
         seed: For drawing documents.
         per_epoch: Tokens in an epoch, at most; None: all.
         cache: Where tokens are kept; auto: on the disk if there are many.
+        given: Asked for a vocabulary when one is to be learned; None: it is learned.
 
     Raises:
         UserError: If there is no text, or bytes are no text.
     """
     form = units, vocabulary
-    return Corpus(Path(path), context, form, lines, shares, seed, per_epoch, cache)
+    opened = Corpus(Path(path), context, form, lines, shares, seed, per_epoch, cache)
+    opened.given = given
+    return opened
 
 
 class Corpus:
@@ -108,6 +112,7 @@ class Corpus:
     ) -> None:
         self.path, self.context, self.per_epoch, self.cache = path, context, per_epoch, cache
         self.units, self.size = form
+        self.given: Callable[[], Vocabulary | None] = lambda: None
         self.problems: list[Problem] = []
         self.texts, self.lines = documents.scan(path, lines)
         docs = documents.whole(self.texts, self.lines)
@@ -139,6 +144,11 @@ class Corpus:
     def facts(self, rows: Tensor, /) -> CorpusFacts:
         """Learn the vocabulary from the rows."""
         chosen = rows.numpy()
+        if (given := self.given()) is not None:
+            characters = sum(len(text) for texts in self._read(chosen, "reading") for text in texts)
+            return CorpusFacts(
+                vocabulary=given, context=self.context, many=self.many, characters=characters
+            )
         size = int((self.where.end[chosen] - self.where.begin[chosen]).sum())
         self._require_room(size)
         characters = 0

@@ -14,17 +14,19 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from glassnet import carrying, language, languageviews, learners, progress, sampling
-from glassnet.data import corpus, prompts, sources
+from glassnet import carrying, language, languageviews, learners, progress, sampling, wording
+from glassnet.data import corpus, prompts, sources, tokenizerfiles
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.stretches import Block, as_streams
+from glassnet.data.tokens import Vocabulary
 from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
-from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
+from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split, Transfer
 from glassnet.sampling import Sampling
 from glassnet.schedules import Cosine
 from glassnet.task import Data, Examples, Look, Prediction, Problem, Task
+from glassnet.transfer import refuse_without_weights
 
 CONTINUED = 100
 """Tokens that ``predict`` writes."""
@@ -41,6 +43,8 @@ class LanguageModelling(Recipe):
         clip=1.0,
     )
     split: Split = Split(test=0.1, validation=0.1)
+    weights: wording.FirstWeights = None
+    transfer: Transfer = Transfer()
     units: Annotated[
         Literal["characters", "bytes", "subwords"],
         Field(
@@ -84,6 +88,9 @@ class LanguageModelling(Recipe):
         "from where a text larger than the memory is read. auto: on the disk from 64 MB of text.",
     )
 
+    _transfers = model_validator(mode="after")(refuse_without_weights)
+    _reads = model_validator(mode="after")(wording.refuse_own_vocabulary("units", "vocabulary"))
+
     @model_validator(mode="after")
     def _text_is_cut_once(self) -> Self:
         if self.split.mode != "fixed":
@@ -119,7 +126,13 @@ def source(recipe: LanguageModelling) -> corpus.Corpus:
         seed=recipe.split.seed,
         per_epoch=recipe.per_epoch,
         cache=recipe.cache,
+        given=partial(vocabulary, recipe),
     )
+
+
+def vocabulary(recipe: LanguageModelling) -> Vocabulary | None:
+    """That of the first weights, if there are any."""
+    return tokenizerfiles.read_if(wording.folder(recipe))
 
 
 def network(recipe: LanguageModelling, facts: CorpusFacts) -> nn.Module:
@@ -146,11 +159,20 @@ def cut(
     return as_streams(order, number) if carries(recipe) else order.tensor_split(number)
 
 
+def start(recipe: LanguageModelling, network: nn.Module, data: Data[Block]) -> Sequence[str]:
+    """Lay the chosen first weights into the network, and tell what became of them."""
+    return wording.start(recipe, network, data.facts, "stream")
+
+
 def learner(
     recipe: LanguageModelling, network: nn.Module, data: Data[Block]
 ) -> learners.Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
-    built = partial(learners.Supervised, network, next_token, recipe.fit, len(data.positions(0)[0]))
+    follow = wording.following(recipe, network)
+    num_blocks = len(data.positions(0)[0])
+    built = partial(
+        learners.Supervised, network, next_token, recipe.fit, num_blocks, layers=follow
+    )
     if not carries(recipe):
         return built(augment=anywhere)
 
@@ -220,7 +242,11 @@ TASK = Task(
     source=source,
     network=network,
     fill=fill,
+    start=start,
+    implied=partial(wording.implied, reads="stream"),
+    bound=wording.bound,
     learner=learner,
+    layers=wording.layers,
     cut=cut,
     score=language.score,
     metrics=language.METRICS,
