@@ -11,6 +11,8 @@ import torch
 import torch.overrides
 from torch import Tensor, nn
 
+from glassnet import blueprint, cost
+from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.networks._attention import (
     Attend,
@@ -333,7 +335,7 @@ def test_gpt_answers_as_the_gpt2_of_transformers_with_the_same_weights() -> None
         vocab_size=WORDS, n_positions=20, n_embd=16, n_layer=2, n_head=2,
         bos_token_id=0, eos_token_id=0, attn_implementation="eager",
     )  # fmt: skip
-    theirs, ours = transformers.GPT2LMHeadModel(config).eval(), gpt(length=20)
+    theirs, ours = transformers.GPT2LMHeadModel(config).eval(), gpt(20, activation="gelu_tanh")
     enlarge(theirs)
     weights = theirs.state_dict()
     for name, weight in ours.state_dict().items():
@@ -473,7 +475,6 @@ def test_no_answer_of_the_text_cnn_depends_on_padding() -> None:
 def test_knobs_that_do_not_fit_are_refused_in_words(
     name: str, reads: str, knobs: dict[str, Any], message: str
 ) -> None:
-    from glassnet.errors import UserError
 
     with pytest.raises(UserError, match=message):
         build_network(NetworkKnobs(name=name, **knobs), (12,), WORDS, reads=reads, vocabulary=WORDS)
@@ -483,3 +484,37 @@ def test_tied_weights_need_as_many_outputs_as_tokens() -> None:
     with pytest.raises(ValueError, match=r"outputs \(5\) as tokens \(30\)"):
         GPT((12,), 5, vocabulary=WORDS)
     assert GPT((12,), 5, vocabulary=WORDS, tied=False)(tokens(1, 4)).shape == (1, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs"), [("gpt", {}), ("transformer", {"reads": "pairs"}), ("textcnn", {})]
+)
+def test_a_blueprint_of_a_network_for_texts_counts_what_a_real_one_does(
+    name: str, knobs: dict[str, Any]
+) -> None:
+    drawn = blueprint.draw(NetworkKnobs(name=name), (16,), vocabulary=WORDS, **knobs)
+    built = build_network(
+        NetworkKnobs(name=name), (16,), drawn.num_outputs, reads=drawn.reads, vocabulary=WORDS
+    )
+    assert drawn.parameters == num_parameters(built)
+    example = tokens(1, 2, 16) if drawn.reads == "pairs" else tokens(1, 16)
+    assert drawn.flops == sum(layer.flops for layer in cost.layers(built, example))
+    if name == "gpt":
+        attention = 4 * 2 * 2 * 16 * 16 * 128  # layers, products, 2 for each multiply-add
+        dense = 4 * 2 * 12 * 128 * 128 * 16 + 2 * 16 * 128 * WORDS
+        assert drawn.flops == attention + dense
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"input_shape": (3, 5)}, "--input 3x5: network gpt reads texts"),
+        ({"num_outputs": 4}, "--classes 4: network gpt answers with tokens; set --vocabulary"),
+        ({"reads": "pairs"}, "network gpt reads stream, and this task feeds pairs"),
+    ],
+)
+def test_a_blueprint_refuses_what_a_network_for_texts_does_not_read(
+    flags: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        blueprint.draw(NetworkKnobs(name="gpt"), **flags)

@@ -87,6 +87,8 @@ class RecurrentLayer(Explicit, ABC):
 
     def _all_at_once(self, x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Torch's form wants an axis for layers and directions, of which there is one here."""
+        # cuDNN keeps what a gradient needs only in training; nothing else in here asks for the mode.
+        self.fused.train(torch.is_grad_enabled())
         begin = None if state is None else tuple(part_BH[None] for part_BH in state)
         if begin is not None and len(begin) == 1:
             hidden_BTH, last = self.fused(x_BTD, begin[0])

@@ -77,7 +77,7 @@ class Transformer(nn.Module):
             Literal["before", "after"],
             Field(
                 description="Where a block normalizes: before each part, or after each sum as in "
-                "2017, which needs `fit.warmup`."
+                "2017, which needs `fit.schedule.warmup`."
             ),
         ] = "before",
         activation: Annotated[
