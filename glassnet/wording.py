@@ -12,10 +12,10 @@ refused (``refuse_own_vocabulary``); what the vocabulary does not know is told (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -28,9 +28,12 @@ from glassnet.network import build_network
 from glassnet.networks._posterior import Posterior
 from glassnet.networks.encoder import Encoder
 from glassnet.recipe import NetworkKnobs
+from glassnet.task import Data
 from glassnet.transfer import Layers
 from glassnet.weights import Weights
 from glassnet.wordweights import STREAM, TOKENS
+
+V = TypeVar("V", bound=Sized)
 
 FirstWeights = Annotated[
     str | None,
@@ -45,6 +48,8 @@ FirstWeights = Annotated[
 MUCH_UNKNOWN = 0.01
 """Share of tokens that the vocabulary does not know, from which on a user is told."""
 
+LOOKED_AT = 1_000_000
+"""Tokens by which that is judged."""
 _ADVICE = ", or leave it out: weights bring their own"
 
 
@@ -90,19 +95,16 @@ def refuse_own_vocabulary(*names: str) -> Callable[[Any], Any]:
 # --- The network ----------------------------------------------------------------------------------
 
 
-def start(
-    recipe: Any, network: nn.Module, facts: Any, reads: str, tokens: Tensor | None = None
-) -> list[str]:
+def start(recipe: Any, network: nn.Module, data: Data[Any], reads: str) -> list[str]:
     """Lay the chosen first weights into the network, and tell what became of them.
-
-    ``tokens`` are those of the training texts, to tell how many the vocabulary does not know.
 
     Raises:
         UserError: If they do not fit it; names the layers.
     """
     if recipe.weights is None:
         return []
-    own = behind(network)
+    own, facts = behind(network), data.facts
+    pool: Any = data.pool
     found = wordweights.read(recipe.weights, reads, recipe.network.options)
     if reads == TOKENS:
         _agree_on_padding(own, facts.vocabulary, recipe.weights)
@@ -110,7 +112,7 @@ def start(
         match = matching.put(own, found, facts.classes, new_head=new_head, advice=_ADVICE)
     else:
         match = _continued(own, found, len(facts.vocabulary))
-    strange = None if tokens is None else unknown(tokens, facts.vocabulary)
+    strange = unknown(pool.tokens[:LOOKED_AT], facts.vocabulary)
     return [match.sentence, *([strange] if strange else [])]
 
 
@@ -136,7 +138,7 @@ def unknown(tokens: Tensor, vocabulary: Any) -> str | None:
     """A sentence for users if the vocabulary of the first weights does not know their texts.
 
     Args:
-        tokens: All tokens of the training texts, or a part of them; any shape.
+        tokens: Those of the texts, end to end.
         vocabulary: Theirs.
     """
     if vocabulary.unknown is None or not tokens.numel():
@@ -150,25 +152,25 @@ def unknown(tokens: Tensor, vocabulary: Any) -> str | None:
     )
 
 
-def published(origin: str) -> tuple[nn.Module, Path]:
-    """A network that writes texts, with its weights, ready to answer; and where its vocabulary is.
+def published(origin: str, vocabulary: Callable[[Path], V]) -> tuple[nn.Module, V]:
+    """A network that writes texts with published weights, ready to answer, and its vocabulary.
 
-    For use without any training: ``tokenizerfiles.read`` makes the vocabulary of the folder.
+    For use without any training.
 
     Args:
         origin: A folder with a GPT-2 as transformers writes it, or its name on the Hub.
+        vocabulary: Reads the vocabulary in a folder, as ``tokenizerfiles.read`` does.
 
     Raises:
         UserError: If there is none, or it is no GPT-2.
     """
     place = wordweights.folder(wordweights.settled(origin))
     knobs = NetworkKnobs(**wordweights.about(str(place), STREAM)["network"])
-    found = wordweights.read(str(place), STREAM, knobs.options)
-    tokens = len(found.tensors["embedding.tokens.weight"])
-    context = (int(knobs.options["context"]),)
-    network = build_network(knobs, context, tokens, reads=STREAM, vocabulary=tokens)
-    matching.put_whole(network, found)
-    return network.eval(), place
+    known = vocabulary(place)
+    size, context = len(known), (int(knobs.options["context"]),)
+    network = build_network(knobs, context, size, reads=STREAM, vocabulary=size)
+    _continued(network, wordweights.read(str(place), STREAM, knobs.options), size)
+    return network.eval(), known
 
 
 def _continued(own: nn.Module, found: Weights, tokens: int) -> Match:

@@ -82,14 +82,6 @@ def lengths_of(examples: Any) -> Tensor:
     return lengths
 
 
-def tokens_of(examples: Any) -> Tensor:
-    """All tokens of all sequences, end to end."""
-    if isinstance(examples, Subset):
-        return tokens_of(examples.whole)
-    tokens: Tensor = examples.tokens
-    return tokens
-
-
 def by_length(lengths: Tensor, order: Tensor, number: int) -> list[Tensor]:
     """Cut shuffled positions into ``number`` batches of like lengths and about as many tokens.
 

@@ -86,8 +86,8 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.pooling = pooling
-        self.model: Any = model_of(config, vocabulary, num_outputs, pooling == "library")
-        settings = self.model.config
+        self.model = model_of(config, vocabulary, num_outputs, pooling == "library")
+        settings: Any = self.model.config
         self.pad = PAD if settings.pad_token_id is None else int(settings.pad_token_id)
         if pooling != "library":
             self.dropout = nn.Dropout(dropout)
@@ -99,7 +99,9 @@ class Encoder(nn.Module):
         present_BT = tokens_BT != self.pad
         seen_BT = present_BT.clone()
         seen_BT[:, 0] = True  # attention to nothing at all would be no number
-        read = self.model(input_ids=tokens_BT, attention_mask=seen_BT.long())
+        # The library looks at the numbers of a mask, which shapes alone do not have.
+        mask_BT = None if tokens_BT.is_meta else seen_BT.long()
+        read = self.model(input_ids=tokens_BT, attention_mask=mask_BT)
         if self.pooling == "library":
             return read.logits  # type: ignore[no-any-return]
         features_BTD = read.last_hidden_state

@@ -18,7 +18,6 @@ from glassnet import carrying, language, languageviews, learners, progress, samp
 from glassnet.data import corpus, prompts, sources, tokenizerfiles
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.stretches import Block, as_streams
-from glassnet.data.tokens import Vocabulary
 from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
@@ -126,13 +125,8 @@ def source(recipe: LanguageModelling) -> corpus.Corpus:
         seed=recipe.split.seed,
         per_epoch=recipe.per_epoch,
         cache=recipe.cache,
-        given=partial(vocabulary, recipe),
+        given=lambda: tokenizerfiles.read_if(wording.folder(recipe)),
     )
-
-
-def vocabulary(recipe: LanguageModelling) -> Vocabulary | None:
-    """That of the first weights, if there are any."""
-    return tokenizerfiles.read_if(wording.folder(recipe))
 
 
 def network(recipe: LanguageModelling, facts: CorpusFacts) -> nn.Module:
@@ -159,20 +153,13 @@ def cut(
     return as_streams(order, number) if carries(recipe) else order.tensor_split(number)
 
 
-def start(recipe: LanguageModelling, network: nn.Module, data: Data[Block]) -> Sequence[str]:
-    """Lay the chosen first weights into the network, and tell what became of them."""
-    return wording.start(recipe, network, data.facts, "stream")
-
-
 def learner(
     recipe: LanguageModelling, network: nn.Module, data: Data[Block]
 ) -> learners.Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
     follow = wording.following(recipe, network)
     num_blocks = len(data.positions(0)[0])
-    built = partial(
-        learners.Supervised, network, next_token, recipe.fit, num_blocks, layers=follow
-    )
+    built = partial(learners.Supervised, network, next_token, recipe.fit, num_blocks, layers=follow)
     if not carries(recipe):
         return built(augment=anywhere)
 
@@ -242,7 +229,7 @@ TASK = Task(
     source=source,
     network=network,
     fill=fill,
-    start=start,
+    start=partial(wording.start, reads="stream"),
     implied=partial(wording.implied, reads="stream"),
     bound=wording.bound,
     learner=learner,

@@ -131,13 +131,8 @@ def source(recipe: TextClassification) -> texts.TextSource:
         vocabulary=recipe.vocabulary,
         lowercase=recipe.lowercase,
         longest=recipe.longest,
-        given=partial(vocabulary, recipe),
+        given=lambda: tokenizerfiles.read_if(wording.folder(recipe)),
     )
-
-
-def vocabulary(recipe: TextClassification) -> Vocabulary | None:
-    """That of the first weights, if there are any."""
-    return tokenizerfiles.read_if(wording.folder(recipe))
 
 
 def network(recipe: TextClassification, facts: TextFacts) -> nn.Module:
@@ -147,11 +142,6 @@ def network(recipe: TextClassification, facts: TextFacts) -> nn.Module:
         reads="tokens", vocabulary=len(facts.vocabulary),
     )  # fmt: skip
     return tilt.levelled(chosen, recipe, facts)
-
-
-def start(recipe: TextClassification, network: nn.Module, data: Data[Batch]) -> Sequence[str]:
-    """Lay the chosen first weights into the network, and tell what became of them."""
-    return wording.start(recipe, network, data.facts, "tokens", ragged.tokens_of(data.pool))
 
 
 def learner(
@@ -239,7 +229,7 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(4, 5, 7),
         epochs=lambda n: between(3, 20, 200),
     ),
-    start=start,
+    start=partial(wording.start, reads="tokens"),
     implied=partial(wording.implied, reads="tokens"),
     bound=wording.bound,
     learner=learner,
