@@ -32,11 +32,7 @@ import numpy as np
 
 from glassnet.data import sources
 
-README = (
-    "--device=cpu --compile=False --eval_iters=20 --log_interval=1 --block_size=64 "
-    "--batch_size=12 --n_layer=4 --n_head=4 --n_embd=128 --max_iters=2000 --lr_decay_iters=2000 "
-    "--dropout=0.0"
-).split()
+README = ["--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=1", "--block_size=64", "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128", "--max_iters=2000", "--lr_decay_iters=2000", "--dropout=0.0"]
 PROGRAMS = ("train.py", "model.py", "configurator.py", "config/train_shakespeare_char.py")
 STEPS = 2000
 

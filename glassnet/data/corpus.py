@@ -249,7 +249,9 @@ class Corpus:
                     row += 1
                 yield piece
 
-        dtype: tokencache.Whole = np.int16 if len(vocabulary) <= np.iinfo(np.int16).max else np.int32
+        dtype: tokencache.Whole = (
+            np.int16 if len(vocabulary) <= np.iinfo(np.int16).max else np.int32
+        )
         size = int((self.where.end[rows] - self.where.begin[rows]).sum())
         if self.cache == "memory" or (self.cache == "auto" and size < LARGE):
             return tokencache.in_memory(pieces, dtype)

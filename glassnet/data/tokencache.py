@@ -49,9 +49,7 @@ def in_memory(pieces: Pieces, dtype: Whole) -> Tokens:
     return torch.from_numpy(joined), starts
 
 
-def on_disk(
-    key: str, pieces: Pieces, dtype: Whole, most: int
-) -> Tokens:
+def on_disk(key: str, pieces: Pieces, dtype: Whole, most: int) -> Tokens:
     """Tokenize into the cache, or take what is there; ``most`` is the most bytes it may take.
 
     Raises:
@@ -92,9 +90,7 @@ def _checksum(path: Path, dtype: Whole) -> int:
     return crc
 
 
-def _write(
-    path: Path, pieces: Pieces, dtype: Whole
-) -> NDArray[np.int64]:
+def _write(path: Path, pieces: Pieces, dtype: Whole) -> NDArray[np.int64]:
     lengths, crc = [0], 0
     (path / "index.npz").unlink(missing_ok=True)
     with shelf.written(path / "tokens") as file:
