@@ -320,7 +320,7 @@ def _drawn(sizes: NDArray[np.int64], test: float, validation: float, seed: int) 
 def look(path: str | Path, target: str | None) -> Look | None:
     """What kind of text lies there; None if it is none, or a table in a text file."""
     where = Path(path)
-    if target is not None or not (where.is_file() or where.is_dir()):
+    if target or not (where.is_file() or where.is_dir()):
         return None
     if where.is_file() and not documents.is_text(where.name):
         return None
@@ -365,4 +365,6 @@ def _is_table(path: Path) -> bool:
     with documents.opened(path) as file:
         lines = file.read(20_000).decode(errors="ignore").splitlines()[:-1][:50]
     counts = [{line.count(sign) for line in lines} for sign in "\t;|,"]
+    if not all(map(str.strip, lines)):
+        return False  # paragraphs
     return len(lines) > 1 and any(len(count) == 1 and count != {0} for count in counts)

@@ -6,6 +6,7 @@ each line, such as a list of names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +20,7 @@ from glassnet.data import corpus, prompts, sources
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.stretches import Block, as_streams
 from glassnet.errors import UserError
+from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
@@ -208,8 +210,8 @@ def predict(network: nn.Module, facts: CorpusFacts, raw: Any) -> Sequence[Predic
 
 fill = learners.filler(
     lr={"muon": 3e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 1e-3, "sgd": 0.1},
-    batch_size=lambda n: 12,
-    epochs=lambda n: 2,
+    batch_size=lambda n: 2 ** between(3, math.log2(n / 200), 5),
+    epochs=lambda n: between(1, 60_000 / n, 30),
 )
 
 
