@@ -15,7 +15,7 @@ from torch import nn
 from trainings import assert_same_end, go_on, new_run, play
 
 from glassnet import api, catalog, language, loop, sampling
-from glassnet.data import corpus, counting, documents, prompts, shelf, sources, tokencache
+from glassnet.data import corpus, counting, documents, prompts, running, shelf, sources, tokencache
 from glassnet.data.stretches import NOT_COUNTED, as_streams
 from glassnet.errors import UserError
 from glassnet.network import build_network
@@ -558,7 +558,7 @@ def test_the_customary_split_of_a_set_goes_with_it() -> None:
 
 
 def test_look_knows_text_from_tables() -> None:
-    assert corpus.look(write(Path("t.txt"), "a\tb\n1\t2\n3\t4\n5\t6\n"), None) is None
-    assert corpus.look(write(Path("a.csv"), PROSE), None) is None
-    found = corpus.look(write(Path("a.md"), PROSE), None)
+    assert running.look(write(Path("t.txt"), "a\tb\n1\t2\n3\t4\n5\t6\n"), None) is None
+    assert running.look(write(Path("a.csv"), PROSE), None) is None
+    found = running.look(write(Path("a.md"), PROSE), None)
     assert found is not None and re.search("cut in order", str(found.summary))
