@@ -5,9 +5,9 @@
     python benchmarks/language.py --report language.jsonl
 
 The setting is that of nanoGPT's README ("I only have a macbook"): 4 layers, 4 heads, 128 wide,
-context 64, batch 12, 2000 steps. Both are run as a user would, as a whole process, in turns; nothing
-of either is turned off: nanoGPT evaluates 2 × 20 batches every 250 steps, glassnet all validation
-blocks twice, and writes its report. nanoGPT's seed is written in its train.py, and is changed in a
+context 64, batch 12, 2000 steps. Both are run as a user would, as a whole process, in turns;
+nothing of either is turned off: nanoGPT evaluates 2 × 20 batches every 250 steps, glassnet all
+validation blocks twice, and writes its report. nanoGPT's seed is written in its train.py, and is changed in a
 copy. Both results are measured alike afterwards, outside of the times: mean loss per character over
 the whole validation part, in blocks of 64 that lie end to end.
 """
@@ -33,10 +33,10 @@ import numpy as np
 from glassnet.data import sources
 
 README = (
-    "--device=cpu --compile=False --eval_iters=20 --log_interval=1 --block_size=64 "
-    "--batch_size=12 --n_layer=4 --n_head=4 --n_embd=128 --max_iters=2000 --lr_decay_iters=2000 "
-    "--dropout=0.0"
-).split()
+    *("--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=1"),
+    *("--block_size=64", "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128"),
+    *("--max_iters=2000", "--lr_decay_iters=2000", "--dropout=0.0"),
+)
 PROGRAMS = ("train.py", "model.py", "configurator.py", "config/train_shakespeare_char.py")
 STEPS = 2000
 

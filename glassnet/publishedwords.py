@@ -57,7 +57,7 @@ def _gpt2(shapes: Shapes) -> Knobs | None:
     layers = {match[1] for name in shapes if (match := re.match(r"blocks\.(\d+)\.", name))}
     heads = max(1, tokens[1] // _HEAD_WIDTH)
     return {"name": "gpt", "num_layers": len(layers), "num_heads": heads, "width": tokens[1],
-            "context": places[0]}  # fmt: skip
+            "context": places[0], "activation": "gelu_tanh"}  # fmt: skip
 
 
 SPELLINGS = tuple(

@@ -91,6 +91,15 @@ def continued(
             unread, state = list(window), None
 
 
+def expected(network: nn.Module, prompt: Sequence[int], never: Sequence[int]) -> Tensor:
+    """The probability (V,) of each token to come next, on the CPU; 0 for those of ``never``."""
+    where = next(network.parameters()).device
+    with torch.inference_mode():
+        logits_V: Tensor = network(torch.tensor([prompt], device=where))[0, -1].double().cpu()
+        logits_V[list(never)] = -torch.inf
+        return logits_V.softmax(0)
+
+
 def probabilities(logits_V: Tensor, sampling: Sampling) -> Tensor:
     """The probabilities (V,) with which the next token is drawn; their sum is 1."""
     logits_V = logits_V.double()

@@ -149,8 +149,11 @@ class _OfRun:
         """Its network, and how long its texts were."""
         facts = self.facts
         found: dict[str, Any] = {"network": self.network}
-        if reads == TOKENS:
-            return {**found, **({"longest": facts["longest"]} if "longest" in facts else {})}
+        if reads == TOKENS and "classes" in facts:
+            return {**found, "longest": facts["longest"]}
+        if reads == TOKENS:  # what learned to look ahead only knows one direction
+            one_way = {"bidirectional": False} if "bidirectional" in self.network else {}
+            return {"network": {**self.network, **one_way}}
         if "classes" in facts:
             return found
         return {**found, "context": facts["context"], **WITHOUT_HEAD}

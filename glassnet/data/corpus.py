@@ -15,27 +15,54 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from glassnet.data import documents, shelf, tokencache, tokens
 from glassnet.data.documents import Documents, Stretches, Text
 from glassnet.data.keeping import SHARE, memory
+from glassnet.data.running import MANY
 from glassnet.data.stretches import BlockExamples, blocks
 from glassnet.data.tokens import Vocabulary
 from glassnet.errors import UserError
 from glassnet.progress import tell
-from glassnet.task import Facts, Look, Problem
+from glassnet.task import Facts, Problem
 
-Units = Literal["characters", "bytes", "subwords"]
-Cache = Literal["auto", "memory", "disk"]
+Units = Annotated[
+    Literal["characters", "bytes", "subwords"],
+    Field(
+        description="What a token is. characters: for small texts. bytes: any text at all. "
+        "subwords: frequent words whole, rare ones in pieces; for texts above some megabytes."
+    ),
+]
+Cache = Annotated[
+    Literal["auto", "memory", "disk"],
+    Field(
+        description="Where tokens are kept: in memory, or once for all runs in ~/.cache/glassnet, "
+        "from where a text larger than the memory is read. auto: on the disk from 64 MB of text."
+    ),
+]
+PerEpoch = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Tokens in an epoch, spread over the whole text, at other places in each "
+        "epoch. Set it for large texts, to be validated more often. Unset: all.",
+    ),
+]
+Lines = Annotated[
+    Documents | None,
+    Field(
+        description="What is a text of its own: each line, as in a list of names, or each file. "
+        "Unset: lines, where hardly any is empty; files else, and for programs."
+    ),
+]
 
-MANY = 10
-"""From so many documents on, whole ones are drawn at random for the parts."""
 STRETCHES = 2000
 """About so many rows one long text has, of 200 bytes to a million each."""
 LARGE = 64 * 2**20
@@ -259,7 +286,9 @@ class Corpus:
                     row += 1
                 yield piece
 
-        dtype: tokencache.Whole = np.int16 if len(vocabulary) <= np.iinfo(np.int16).max else np.int32
+        dtype: tokencache.Whole = (
+            np.int16 if len(vocabulary) <= np.iinfo(np.int16).max else np.int32
+        )
         size = int((self.where.end[rows] - self.where.begin[rows]).sum())
         if self.cache == "memory" or (self.cache == "auto" and size < LARGE):
             return tokencache.in_memory(pieces, dtype)
@@ -320,57 +349,3 @@ def _drawn(sizes: NDArray[np.int64], test: float, validation: float, seed: int) 
         if not (names == part).any():
             names[order[at]] = part
     return names
-
-
-# --- A look ---------------------------------------------------------------------------------------
-
-
-def look(path: str | Path, target: str | None) -> Look | None:
-    """What kind of text lies there; None if it is none, or a table in a text file."""
-    where = Path(path)
-    if target is not None or not (where.is_file() or where.is_dir()):
-        return None
-    if where.is_file() and not documents.is_text(where.name):
-        return None
-    listed = documents.files(where)
-    if not listed or (where.is_dir() and _has_others(where, len(listed))) or _is_table(listed[0]):
-        return None
-    texts, lines = documents.scan(where, None)
-    docs = documents.whole(texts, lines)
-    size = sum(text.size for text in texts)
-    with documents.opened(listed[0]) as file:
-        head = file.read(400).decode(errors="ignore").strip()
-    order = (
-        f"whole documents are drawn at random ({len(docs):,})"
-        if len(docs) >= MANY
-        else "cut in order: training first, test last"
-    )
-    summary = [
-        ("Kind", "text, a document in each line" if lines == "line" else "text"),
-        ("Files", f"{len(texts):,}"),
-        ("Bytes", f"{size:,}"),
-        ("Lines", f"{sum(text.num_lines for text in texts):,}"),
-        ("Parts", order),
-        ("Begins", " ".join(head.split())[:200]),
-    ]
-    details = {"num_rows": len(docs), "bytes": size, "documents": lines, "files": len(texts)}
-    return Look("corpus", path, summary, [], details)
-
-
-def _has_others(folder: Path, num_texts: int) -> bool:
-    """Whether a folder holds mostly other things, such as images, or a table."""
-    from glassnet.data.layouts import is_image
-    from glassnet.data.tablefiles import is_table
-
-    names = [file.name for file in folder.rglob("*") if file.is_file()]
-    other = sum(is_image(name) or (is_table(Path(name)) and not documents.is_text(name))
-                for name in names)  # fmt: skip
-    return other >= num_texts
-
-
-def _is_table(path: Path) -> bool:
-    """Whether the first lines of a text file are cells: as many tabs, semicolons … in each."""
-    with documents.opened(path) as file:
-        lines = file.read(20_000).decode(errors="ignore").splitlines()[:-1][:50]
-    counts = [{line.count(sign) for line in lines} for sign in "\t;|,"]
-    return len(lines) > 1 and any(len(count) == 1 and count != {0} for count in counts)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from glassnet.data.layouts import Layout
     from glassnet.data.rawtable import Read
 
-OWN_READERS: tuple[str, ...] = ("texts", "corpus")
+OWN_READERS: tuple[str, ...] = ("texts", "running")
 """Modules beside this one, each with ``look(path, target)``: what it found, or None if the data
 are not of its kind. They are asked in this order, before images and tables."""
 SAMPLED = 200

@@ -17,6 +17,7 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -49,23 +50,24 @@ def in_memory(pieces: Pieces, dtype: Whole) -> Tokens:
     return torch.from_numpy(joined), starts
 
 
-def on_disk(
-    key: str, pieces: Pieces, dtype: Whole, most: int
-) -> Tokens:
+def on_disk(key: str, pieces: Pieces, dtype: Whole, most: int) -> Tokens:
     """Tokenize into the cache, or take what is there; ``most`` is the most bytes it may take.
 
     Raises:
         shelf.NoRoom: If the cache has no place for it.
     """
     path, used = shelf.hold(key)
-    with FileLock(path / "writing"):
-        starts = _starts(path, dtype)
-        if starts is None:
-            shelf.make_room(most, path)
-            starts = _write(path, pieces, dtype)
-    tokens = _mapped(path / "tokens", dtype)
-    weakref.finalize(tokens.untyped_storage(), used.close)
-    return tokens, starts
+    with ExitStack() as unless_kept:
+        unless_kept.callback(used.close)
+        with FileLock(path / "writing"):
+            starts = _starts(path, dtype)
+            if starts is None:
+                shelf.make_room(most, path)
+                starts = _write(path, pieces, dtype)
+        mapped = np.memmap(path / "tokens", dtype, "r")
+        weakref.finalize(mapped, used.close)  # it lives as long as any tensor that looks into it
+        unless_kept.pop_all()
+    return _tensor(mapped), starts
 
 
 def _starts(path: Path, dtype: Whole) -> NDArray[np.int64] | None:
@@ -92,9 +94,7 @@ def _checksum(path: Path, dtype: Whole) -> int:
     return crc
 
 
-def _write(
-    path: Path, pieces: Pieces, dtype: Whole
-) -> NDArray[np.int64]:
+def _write(path: Path, pieces: Pieces, dtype: Whole) -> NDArray[np.int64]:
     lengths, crc = [0], 0
     (path / "index.npz").unlink(missing_ok=True)
     with shelf.written(path / "tokens") as file:
@@ -109,8 +109,8 @@ def _write(
     return starts
 
 
-def _mapped(path: Path, dtype: Whole) -> Tensor:
-    """Map the file for reading: its pages are shared by processes, and no memory is reserved."""
+def _tensor(mapped: NDArray[np.int16] | NDArray[np.int32]) -> Tensor:
+    """The mapped file: its pages are shared by processes, and no memory is reserved."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.memmap(path, dtype, "r"))  # only copies ever leave this file
+        return torch.from_numpy(mapped)  # only copies ever leave this file

@@ -123,17 +123,10 @@ class Vocabulary(BaseModel):
 
     def _characters(self, text: str) -> NDArray[np.int32]:
         points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-        known, numbers = self._points
+        known, numbers = _points(self.model)
         places = np.searchsorted(known, points).clip(max=len(known) - 1)
         tokens = np.where(known[places] == points, numbers[places], UNKNOWN)
         return tokens.astype(np.int32)
-
-    @functools.cached_property
-    def _points(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-        """The code points in ascending order, and the token of each."""
-        points = np.frombuffer(self.model.encode("utf-32-le"), np.uint32)
-        order = points.argsort()
-        return points[order], (order + len(SPECIAL)).astype(np.int32)
 
     @functools.cached_property
     def _size(self) -> int:
@@ -145,6 +138,17 @@ class Vocabulary(BaseModel):
         from tokenizers import Tokenizer
 
         return Tokenizer.from_str(self.model)
+
+
+@functools.lru_cache
+def _points(characters: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Their code points in ascending order, and the token of each.
+
+    Not kept in the vocabulary: pydantic compares all that is, and arrays cannot be compared so.
+    """
+    points = np.frombuffer(characters.encode("utf-32-le"), np.uint32)
+    order = points.argsort()
+    return points[order], (order + len(SPECIAL)).astype(np.int32)
 
 
 def normal(text: str, lowercase: bool = False) -> str:

@@ -6,9 +6,10 @@ each line, such as a list of names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -19,6 +20,7 @@ from glassnet.data import corpus, prompts, sources, tokenizerfiles
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.stretches import Block, as_streams
 from glassnet.errors import UserError
+from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split, Transfer
@@ -44,13 +46,7 @@ class LanguageModelling(Recipe):
     split: Split = Split(test=0.1, validation=0.1)
     weights: wording.FirstWeights = None
     transfer: Transfer = Transfer()
-    units: Annotated[
-        Literal["characters", "bytes", "subwords"],
-        Field(
-            description="What a token is. characters: for small texts. bytes: any text at all. "
-            "subwords: frequent words whole, rare ones in pieces; for texts above some megabytes."
-        ),
-    ] = "characters"
+    units: corpus.Units = "characters"
     vocabulary: int | None = Field(
         None,
         ge=261,
@@ -65,27 +61,14 @@ class LanguageModelling(Recipe):
         description="Tokens that are read at once in training, and all that a gpt ever looks back. "
         "Raise it where what comes next depends on what was said long before; time grows with it.",
     )
-    documents: Literal["line", "file"] | None = Field(
-        None,
-        description="What is a text of its own: each line, as in a list of names, or each file. "
-        "Unset: lines, where hardly any is empty; files else, and for programs.",
-    )
-    per_epoch: int | None = Field(
-        None,
-        ge=1,
-        description="Tokens in an epoch, spread over the whole text, at other places in each "
-        "epoch. Set it for large texts, to be validated more often. Unset: all.",
-    )
+    documents: corpus.Lines = None
+    per_epoch: corpus.PerEpoch = None
     carry: bool = Field(
         True,
         description="For recurrent networks: each batch goes on where the one before ended in the "
         "text (truncated backpropagation). false: each block begins with an empty memory.",
     )
-    cache: Literal["auto", "memory", "disk"] = Field(
-        "auto",
-        description="Where tokens are kept: in memory, or once for all runs in ~/.cache/glassnet, "
-        "from where a text larger than the memory is read. auto: on the disk from 64 MB of text.",
-    )
+    cache: corpus.Cache = "auto"
 
     _transfers = model_validator(mode="after")(refuse_without_weights)
     _reads = model_validator(mode="after")(wording.refuse_own_vocabulary("units", "vocabulary"))
@@ -203,12 +186,8 @@ def predict(network: nn.Module, facts: CorpusFacts, raw: Any) -> Sequence[Predic
     answers = []
     for prompt in prompts.read(raw):
         read = prompts.encode(prompt, facts)[-facts.context :]
-        with torch.inference_mode():
-            where = next(network.parameters()).device
-            logits_V = network(torch.tensor([read], device=where))[0, -1].double().cpu()
-            logits_V[prompts.never(facts)] = -torch.inf
-        best = logits_V.argsort(descending=True)[:LIKELY].tolist()
-        shares_V = logits_V.softmax(0)
+        shares_V = sampling.expected(network, read, prompts.never(facts))
+        best = shares_V.argsort(descending=True)[:LIKELY].tolist()
         likely = {facts.vocabulary.token(token): float(shares_V[token]) for token in best}
         answer = "".join(generate(network, facts, prompt, how))
         answers.append(Prediction(prompt, answer, {"probabilities": likely}))
@@ -217,8 +196,8 @@ def predict(network: nn.Module, facts: CorpusFacts, raw: Any) -> Sequence[Predic
 
 fill = learners.filler(
     lr={"muon": 3e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 1e-3, "sgd": 0.1},
-    batch_size=lambda n: 12,
-    epochs=lambda n: 2,
+    batch_size=lambda n: 2 ** between(3, math.log2(n / 200), 5),
+    epochs=lambda n: between(1, 60_000 / n, 30),
 )
 
 
