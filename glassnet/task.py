@@ -374,6 +374,9 @@ class Task(Generic[R, B]):
     two of ``metrics``."""
     predict: Callable[..., Sequence[Prediction]]
     """Network, facts and any raw input -> answers; a fourth argument is the decision, if any."""
+    published: Callable[[str], tuple[nn.Module, Any]] | None = None
+    """A folder or a name of the Hub -> a network with published weights and its facts, for a task
+    that writes, without any training."""
     generate: Callable[[nn.Module, Any, str, Sampling], Iterator[str]] | None = None
     """Network, facts, the beginning of a text and how to draw -> pieces of what comes then, as
     they are written; for ``glassnet generate``. Unset: the task writes nothing."""

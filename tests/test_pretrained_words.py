@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hub_server import Hub, serving
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from word_models import (
@@ -21,8 +27,10 @@ from word_models import (
     tokenizer_for,
     with_transformers,
     word_pieces,
+    write_csv,
 )
 
+import glassnet
 from glassnet import blocks, transfer, wording, wordweights
 from glassnet.data import tokenizerfiles
 from glassnet.data.ragged import gathered, joined
@@ -31,6 +39,7 @@ from glassnet.errors import UserError
 from glassnet.network import build_network, resolved
 from glassnet.recipe import Fit, NetworkKnobs, Transfer, merge
 
+Cli = Callable[..., tuple[int, str, str]]
 CLASSES = ["bad", "good"]
 LONGEST = 38
 
@@ -288,7 +297,7 @@ def test_weights_in_parts_and_as_a_pickle_are_read_and_harmful_ones_refused(tmp_
 def test_gpt2_says_what_comes_next_as_transformers_does(
     tmp_path: Path, heads: int, old: bool
 ) -> None:
-    theirs = save_gpt2(tmp_path, heads=heads, spare=3)
+    theirs = save_gpt2(tmp_path, heads=heads)
     if old:  # as openai-community/gpt2 is written: no prefix, and masks among the weights
         path = tmp_path / "model.safetensors"
         state = {n.removeprefix("transformer."): t for n, t in load_file(path).items()}
@@ -297,7 +306,7 @@ def test_gpt2_says_what_comes_next_as_transformers_does(
     own, vocabulary = wording.published(str(tmp_path), tokenizerfiles.read)
     tokens = torch.tensor(vocabulary.encode([TEXTS[3]])[0][None, :20].astype("int64"))
     with torch.no_grad():
-        expected = theirs(input_ids=tokens).logits[:, :, : len(vocabulary)]
+        expected = theirs(input_ids=tokens).logits
         torch.testing.assert_close(own(tokens), expected, rtol=1e-4, atol=1e-4)
         first, state = own.follow(tokens[:, :7], None)  # type: ignore[operator]
         rest, _ = own.follow(tokens[:, 7:], state)  # type: ignore[operator]
@@ -318,7 +327,8 @@ def test_a_gpt2_learns_on_with_its_own_vocabulary(tmp_path: Path) -> None:
     save_gpt2(tmp_path, spare=3)
     recipe = recipe_of(tmp_path, "stream")
     assert recipe.network.name == "gpt"
-    wanted = {"num_layers": 2, "num_heads": 2, "width": 16, "context": 32, "dropout": 0.1}
+    wanted = {"num_layers": 2, "num_heads": 2, "width": 16, "context": 32, "dropout": 0.1,
+              "activation": "gelu_tanh"}  # fmt: skip
     assert wanted.items() <= recipe.network.options.items()
     assert recipe.transfer.head_alone == 0
     vocabulary = tokenizerfiles.read(tmp_path)
@@ -347,7 +357,146 @@ def test_a_gpt2_that_computes_otherwise_or_has_too_few_rows_is_refused(tmp_path:
         wording.start(recipe, own, data_of(vocabulary), "stream")
 
 
-# --- The Hub --------------------------------------------------------------------------------------
+# --- The Hub, and whole runs ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A Hub on this machine, with an empty cache."""
+    from huggingface_hub import constants
+
+    with serving() as served:
+        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", served.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield served
+
+
+def publish(hub: Hub, name: str, folder: Path) -> None:
+    """Put a folder on the Hub, and away from here."""
+    hub.repositories[name] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+
+
+def novel(path: Path) -> Path:
+    """A running text."""
+    path.write_text("\n\n".join(f"Day {n}. {text}\nSo it was." for n, text in enumerate(TEXTS * 9)))
+    return path
+
+
+QUICK = ("--fit.threads", "1", "--doctor", "skip")
+LEARN = ("--fit.epochs", "12", "--fit.lr", "0.01", "--transfer.head_alone", "0",
+         "--transfer.layer_decay", "1", *QUICK)  # fmt: skip
+
+
+def test_an_encoder_of_the_hub_learns_and_then_answers_without_the_hub(
+    cli: Cli, hub: Hub, tmp_path: Path
+) -> None:
+    save_encoder(tmp_path / "made", "distilbert")
+    publish(hub, "distilbert/distilbert-base-uncased", tmp_path / "made")
+    table = write_csv(tmp_path / "reviews.csv", TEXTS * 6, LABELS * 6)
+    words = ("finetune", "distilbert-base-uncased", table, "--target", "label", *LEARN)
+    code, _, err = cli(*words, "--name", "a")
+    assert code == 0, err
+    assert "new: head.weight, head.bias" in err
+    run = glassnet.load("runs/a")
+    commit = hub.commit("distilbert/distilbert-base-uncased")
+    assert run.recipe.weights == f"distilbert/distilbert-base-uncased@{commit}"
+    assert run.metrics["accuracy"].value > 0.9
+    asked = [*TEXTS[:4], *ODD[1:]]
+    here = [prediction.details for prediction in run.predict(asked)]
+    shutil.rmtree(tmp_path / "cache")
+    program = (
+        "import glassnet, json, sys; run = glassnet.load('runs/a'); "
+        "print(json.dumps([p.details for p in run.predict(json.load(sys.stdin))]))"
+    )
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "nothing"), "OMP_NUM_THREADS": "1"}
+    there = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(asked), text=True,
+        capture_output=True, env={**os.environ, **offline}, check=False,
+    )  # fmt: skip
+    assert there.returncode == 0, there.stderr
+    for one, other in zip(here, json.loads(there.stdout), strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+
+
+def test_a_hub_out_of_reach_and_a_repository_without_tokenizer_are_told(
+    cli: Cli, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    save_encoder(tmp_path / "made")
+    table = write_csv(tmp_path / "reviews.csv")
+    (tmp_path / "made" / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    publish(hub, "me/bert", tmp_path / "made")
+    code, _, err = cli("finetune", "me/bert", table, "--target", "label", *LEARN)
+    assert code == 2 and "holds no tokenizer" in err
+    # Other programs keep weights alone in the cache: what is missing beside them is fetched.
+    commit = hub.commit("me/bert")
+    hub.repositories["me/bert"]["tokenizer.json"] = (tmp_path / "tokenizer.json").read_bytes()
+    monkeypatch.setattr(Hub, "commit", lambda *_: commit)
+    assert (wordweights.folder(f"me/bert@{commit}") / "tokenizer.json").is_file()
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    code, _, err = cli("finetune", "roberta-base", table, "--target", "label")
+    assert code == 2 and "FacebookAI/roberta-base" in err and "cannot be reached" in err
+
+
+def test_a_run_of_texts_gives_its_vocabulary_and_what_it_knows(cli: Cli, tmp_path: Path) -> None:
+    table, text = write_csv(tmp_path / "a.csv", TEXTS * 6, LABELS * 6), novel(tmp_path / "n.txt")
+    once = ("--fit.epochs", "1", *QUICK)
+    small = ("--network", "lstm", "--network.width", "8", "--network.hidden", "8")
+    assert cli("train", table, "--target", "label", *small, *once, "--name", "c")[0] == 0
+    assert cli("train", text, *small, *once, "--name", "l")[0] == 0
+    known = {name: glassnet.load(f"runs/{name}").facts.vocabulary for name in ("c", "l")}
+    for origin, data, told in [
+        ("c", table, "all (bad, good) are known by name, so the head is kept"),
+        ("l", table, "new: output.weight, output.bias"),
+        ("c", text, "they answer classes, so the head begins anew"),
+        ("l", text, "7 tensors of"),
+    ]:
+        words = ("--target", "label") if data == table else ()
+        code, _, err = cli("finetune", f"runs/{origin}", data, *words, *once, "--name", "n")
+        assert code == 0, err
+        assert told in err
+        assert glassnet.load("runs/n").facts.vocabulary == known[origin]
+        shutil.rmtree("runs/n")
+    code, _, err = cli("finetune", "runs/c", table, "--target", "label", "--units", "characters")
+    assert code == 2 and "units=characters contradicts weights=" in err
+    code, _, err = cli("train", table, "--target", "label", "--transfer.freeze", "all")
+    assert code == 2 and "transfer.freeze=all contradicts weights" in err
+
+
+def test_texts_that_the_vocabulary_does_not_know_are_told(cli: Cli, tmp_path: Path) -> None:
+    save_encoder(tmp_path / "bert")
+    other = [text.replace("film", "映画").replace("story", "物語") for text in TEXTS]
+    table = write_csv(tmp_path / "films.csv", other * 3, LABELS * 3)
+    code, _, err = cli("finetune", tmp_path / "bert", table, "--target", "label", "--fit.epochs",
+                       "1", *QUICK)  # fmt: skip
+    assert code == 0 and "does not know" in err, err
+
+
+def test_a_gpt2_learns_on_and_writes_and_writes_without_learning(cli: Cli, tmp_path: Path) -> None:
+    save_gpt2(tmp_path / "gpt2")
+    text = novel(tmp_path / "novel.txt")
+    code, _, err = cli("finetune", tmp_path / "gpt2", text, "--context", "16", "--fit.lr", "0.01",
+                       "--fit.epochs", "2", *QUICK, "--name", "g")  # fmt: skip
+    assert code == 0, err
+    assert "28 tensors" in err
+    run = glassnet.load("runs/g")
+    assert run.recipe.network.options["context"] == 32
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["train_loss"] for row in rows if "train_loss" in row]
+    assert losses[-1] < losses[0] - 0.5
+    assert "".join(run.generate("The film", tokens=5))
+    code, out, err = cli("generate", tmp_path / "gpt2", "The film", "--tokens", "6")
+    assert code == 0 and out.startswith("The film") and len(out) > len("The film\n"), err
+    save_encoder(tmp_path / "bert")
+    code, _, err = cli("generate", tmp_path / "bert", "The film")
+    assert code == 2 and "cannot continue" in err
+    code, _, err = cli("generate", "runs/typo", "The film")
+    assert code == 2 and "runs/typo" in err
 
 
 def test_names_without_an_owner_are_those_that_everybody_knows(

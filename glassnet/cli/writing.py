@@ -14,11 +14,11 @@ def generate(options: Options) -> int:
 
     if options.samples < 1:
         raise UserError(f"--samples: expected at least 1, found {options.samples}.")
-    run = api.load(options.run, options.trust_code)
+    write = api.writer(options.run, options.trust_code)
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     texts = []
     for number in range(options.samples):
-        written = run.generate(
+        written = write(
             prompt,
             tokens=options.tokens,
             temperature=options.temperature,

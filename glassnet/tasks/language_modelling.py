@@ -194,6 +194,13 @@ def predict(network: nn.Module, facts: CorpusFacts, raw: Any) -> Sequence[Predic
     return answers
 
 
+def published(origin: str) -> tuple[nn.Module, CorpusFacts]:
+    """A GPT-2 as it is; each text that it writes begins and ends as a document of its own."""
+    network, known = wording.published(origin, tokenizerfiles.read)
+    context = int(network.context)  # type: ignore[arg-type]
+    return network, CorpusFacts(vocabulary=known, context=context, many=True, characters=0)
+
+
 fill = learners.filler(
     lr={"muon": 3e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 1e-3, "sgd": 0.1},
     batch_size=lambda n: 2 ** between(3, math.log2(n / 200), 5),
@@ -218,6 +225,7 @@ TASK = Task(
     metrics=language.METRICS,
     chosen_by=("loss",),
     predict=predict,
+    published=published,
     generate=generate,
     views={
         "sample": lambda review: languageviews.sample(review, generate),
