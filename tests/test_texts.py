@@ -14,10 +14,9 @@ import pytest
 import torch
 from trainings import glassnet
 
-from glassnet import api, catalog, inspection
+from glassnet import api, catalog, inspection, textual
 from glassnet.data import brackets, sources, tablefiles, texts, tokens
 from glassnet.errors import UserError
-from glassnet.tasks import text_classification
 from glassnet.tasks.text_classification import TASK
 
 GOOD = ["a fine film", "good and warm", "what a good story", "fine acting , good jokes"]
@@ -221,7 +220,7 @@ def test_a_larger_vocabulary_than_the_text_has_is_told(tmp_path: Path) -> None:
 
 def test_hidden_words_are_unknown_and_padding_stays() -> None:
     inputs_BT = torch.tensor([[5] * 900 + [tokens.PAD] * 100])
-    found_BT = text_classification.hidden(inputs_BT, 0, share=0.3)
+    found_BT = textual.hidden(inputs_BT, 0, share=0.3)
     assert found_BT[0, 900:].eq(tokens.PAD).all()
     assert 0.2 < float(found_BT[0, :900].eq(tokens.UNKNOWN).float().mean()) < 0.4
 

@@ -14,7 +14,7 @@ from glassnet.data import tablefiles, textlayouts
 from glassnet.data.archives import open_files
 from glassnet.data.order import natural
 from glassnet.data.rawtable import Known
-from glassnet.data.textlayouts import SUFFIXES, decoded
+from glassnet.data.textfolders import SUFFIXES, decoded
 from glassnet.data.texts import TextFacts, Tokens
 from glassnet.errors import UserError, nearest
 from glassnet.task import Problem

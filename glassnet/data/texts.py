@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassnet.data import textlayouts, tokens
+from glassnet.data import textfolders, textlayouts, tokens
 from glassnet.data.order import natural
 from glassnet.data.ragged import RaggedExamples, joined
-from glassnet.data.textlayouts import Found
+from glassnet.data.textfolders import Found
 from glassnet.data.tokens import Unit, Vocabulary
 from glassnet.errors import UserError
 from glassnet.task import Facts, Look, Problem
@@ -35,6 +35,8 @@ FEW_WORDS = 3
 """A text with fewer words, in the median, is read by its characters."""
 UNKNOWN_SHARE = 0.35
 """Words are no good unit where more of them than this share occur once."""
+LOOKED_AT = 200
+"""Files that a look reads."""
 ENOUGH_ROWS = 20
 """Fewer labels that are nearly all different may still be classes."""
 
@@ -291,16 +293,16 @@ def _digest(texts: Sequence[str], labels: Sequence[str], parts: Sequence[str] | 
 def look(path: str | Path, target: str | None) -> Look | None:
     """What lies in class folders, if that is texts; tables are looked at by ``look_at``."""
     place = Path(path)
-    if not textlayouts.is_tree(place, enough=2):
+    if not textfolders.is_tree(place, enough=2):
         return None
-    return look_at(textlayouts.find(place), place)
+    return look_at(textfolders.sampled(place, LOOKED_AT), place)
 
 
 def look_at(found: Found, path: str | Path) -> Look:
     """Texts with labels, told to people."""
     labels = [label for label in found.labels if label is not None]
     counts, parts = Counter(labels), Counter(found.parts)
-    words = sorted(len(text.split()) for text in found.texts)
+    words = sorted(len(text.split()) for text in found.texts if text)
     columns = [("Texts in", f"column {found.text}"), ("Classes in", f"column {found.target}")]
     listed = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(10))
     summary = [

@@ -78,6 +78,11 @@ class Vocabulary(BaseModel):
         """How many special tokens stand around a text that is classified."""
         return len(self.before) + len(self.after)
 
+    @property
+    def special(self) -> tuple[int, ...]:
+        """What fills up a text that is classified, and what stands around it."""
+        return (self.pad, *self.before, *self.after)
+
     def framed(self, tokens: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
         """One text as a classifier reads it: cut to ``longest``, what stands around it included."""
         if not (self.before or self.after):

@@ -6,9 +6,10 @@ folders, or a data set that the library `datasets` saved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -32,7 +33,7 @@ from glassnet.balance import ClassWeights, Costs, FocalGamma
 from glassnet.data import ragged, rawtexts, sources, texts, tokenizerfiles
 from glassnet.data.ragged import RaggedExamples, joined
 from glassnet.data.texts import TextFacts
-from glassnet.data.tokens import Units, Vocabulary
+from glassnet.data.tokens import Units
 from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.losses import Loss
@@ -43,56 +44,26 @@ from glassnet.transfer import refuse_without_weights
 
 SCORED = 32_768
 """Tokens that are answered at once, with their padding."""
-WordDropout = Annotated[
-    float,
-    Field(
-        ge=0,
-        lt=1,
-        description="Share of the tokens that training shows as unknown, others at each step: the "
-        "network learns not to rely on single words. 0.1-0.3 for some thousand texts; 0 for large "
-        "sets, or where each token counts.",
-    ),
-]
 
 
 class TextClassification(Recipe):
     """The knobs of text classification."""
 
-    target: str | None = Field(
-        None,
-        description="Name of the column of the labels. Unset: the other one of two columns, one "
-        "that is called label or class, or the last where the columns have no names.",
-    )
-    text: str | None = Field(
-        None, description="Name of the column of the texts. Unset: the only one that holds texts."
-    )
+    target: textual.Target = None
+    text: textual.Text = None
     units: Units | None = Field(
         None,
         description="What a token is: words, subwords (byte-pair encoding), characters, bytes. "
         "Unset: words, or characters where words hardly repeat or are not parted by spaces.",
     )
-    vocabulary: int | None = Field(
-        None,
-        ge=10,
-        le=1_000_000,
-        description="The most tokens that are known, the frequent ones first; for words and "
-        "subwords. Unset: 20,000. Words that occur once in training are never known.",
-    )
-    lowercase: bool = Field(
-        True, description="Whether upper case is thrown away; set false where it tells something."
-    )
-    longest: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="Tokens that are read of a text; its end is cut off. Unset: twice those of "
-        "the longest text in training, 512 at most.",
-    )
-    network: NetworkKnobs = NetworkKnobs(name="textcnn")
+    vocabulary: textual.Size = None
+    lowercase: textual.Lowercase = True
+    longest: textual.Longest = None
+    network: NetworkKnobs = NetworkKnobs(name="textcnn", width=100)
     fit: Fit = Fit()
     weights: wording.FirstWeights = None
     transfer: Transfer = Transfer()
-    word_dropout: WordDropout = 0.0
+    word_dropout: textual.WordDropout = 0.0
     label_smoothing: LabelSmoothing = 0.0
     loss: Literal["cross_entropy", "focal"] = Field(
         "cross_entropy",
@@ -149,24 +120,15 @@ def learner(
 ) -> learners.Supervised:
     """The chosen loss, on texts of which some words are hidden."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    hide = learners.of_inputs(
-        partial(hidden, share=recipe.word_dropout, vocabulary=data.facts.vocabulary)
-    )
+    known = data.facts.vocabulary
+    what = {"unknown": known.unknown, "kept": known.special}
+    hide = learners.of_inputs(partial(textual.hidden, share=recipe.word_dropout, **what))
     num_examples = len(data.positions(0)[0])
     change = hide if recipe.word_dropout else None
     follow = wording.following(recipe, network)
     return learners.Supervised(
         network, loss, recipe.fit, num_examples, augment=change, layers=follow
     )
-
-
-def hidden(tokens_BT: Tensor, _epoch: int, *, share: float, vocabulary: Vocabulary) -> Tensor:
-    """The same with a random ``share`` of the tokens as unknown; special ones stay."""
-    drawn = torch.rand(tokens_BT.shape, device=tokens_BT.device) < share
-    for special in {vocabulary.pad, *vocabulary.before, *vocabulary.after}:
-        drawn &= tokens_BT != special
-    unknown = vocabulary.pad if vocabulary.unknown is None else vocabulary.unknown
-    return tokens_BT.masked_fill(drawn, unknown)
 
 
 def cut(
@@ -226,8 +188,8 @@ TASK = Task(
     network=network,
     fill=learners.filler(
         lr={"muon": 3e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.1},
-        batch_size=lambda n: 2 ** between(4, 5, 7),
-        epochs=lambda n: between(3, 20, 200),
+        batch_size=lambda n: 2 ** between(4, math.log2(n / 100), 7),
+        epochs=lambda n: between(4, 900 / math.sqrt(n), 100),
     ),
     start=partial(wording.start, reads="tokens"),
     implied=partial(wording.implied, reads="tokens"),
