@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from glassnet import carrying, language, languageviews, learners, progress, sampling
 from glassnet.data import corpus, prompts, sources
 from glassnet.data.corpus import CorpusFacts
-from glassnet.data.stretches import Block, as_streams
+from glassnet.data.stretches import Block, anywhere, as_streams
 from glassnet.errors import UserError
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -133,7 +133,9 @@ def learner(
     recipe: LanguageModelling, network: nn.Module, data: Data[Block]
 ) -> learners.Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
-    built = partial(learners.Supervised, network, next_token, recipe.fit, len(data.positions(0)[0]))
+    built = partial(
+        learners.Supervised, network, language.next_token, recipe.fit, len(data.positions(0)[0])
+    )
     if not carries(recipe):
         return built(augment=anywhere)
 
@@ -147,18 +149,6 @@ def learner(
     made = built(augment=together)
     carried = carrying.carrying(made)
     return made
-
-
-def anywhere(batch: Any, epoch: int) -> Block:
-    """Each block begins at a random place of its own, at most a block earlier."""
-    where, spacing = batch.inputs.device, batch.place.spacing
-    moved: Block = batch.moved_back(torch.randint(spacing, (len(batch.inputs),), device=where))
-    return moved
-
-
-def next_token(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
-    """The mean cross entropy of the tokens that are to be predicted."""
-    return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
 
 
 def generate(network: nn.Module, facts: CorpusFacts, prompt: str, how: Sampling) -> Iterator[str]:
