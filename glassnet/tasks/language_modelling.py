@@ -20,7 +20,7 @@ from glassnet.data import corpus, prompts, sources
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.stretches import Block, anywhere, as_streams
 from glassnet.errors import UserError
-from glassnet.learners import between
+from glassnet.learners import Supervised, between
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
@@ -28,9 +28,8 @@ from glassnet.sampling import Sampling
 from glassnet.schedules import Cosine
 from glassnet.task import Data, Examples, Look, Prediction, Problem, Task
 
-CONTINUED = 100
-"""Tokens that ``predict`` writes."""
-LIKELY = 5
+CONTINUED, LIKELY = 100, 5
+"""Tokens that ``predict`` writes, and of how many it tells the probability to come first."""
 
 
 class LanguageModelling(Recipe):
@@ -129,13 +128,10 @@ def cut(
     return as_streams(order, number) if carries(recipe) else order.tensor_split(number)
 
 
-def learner(
-    recipe: LanguageModelling, network: nn.Module, data: Data[Block]
-) -> learners.Supervised:
+def learner(recipe: LanguageModelling, network: nn.Module, data: Data[Block]) -> Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
-    built = partial(
-        learners.Supervised, network, language.next_token, recipe.fit, len(data.positions(0)[0])
-    )
+    num_blocks = len(data.positions(0)[0])
+    built = partial(Supervised, network, language.next_token, recipe.fit, num_blocks)
     if not carries(recipe):
         return built(augment=anywhere)
 
@@ -163,8 +159,7 @@ def generate(network: nn.Module, facts: CorpusFacts, prompt: str, how: Sampling)
 
 def predict(network: nn.Module, facts: CorpusFacts, raw: Any) -> Sequence[Prediction]:
     """Continue each prompt with what is most probable, and tell what may come first."""
-    how = Sampling(tokens=CONTINUED, temperature=0)
-    answers = []
+    how, answers = Sampling(tokens=CONTINUED, temperature=0), []
     for prompt in prompts.read(raw):
         read = prompts.encode(prompt, facts)[-facts.context :]
         shares_V = sampling.expected(network, read, prompts.never(facts))
