@@ -22,6 +22,11 @@ STREAMS = 64
 """Places of the text from which a network with a state reads on, side by side."""
 
 
+def next_token(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    """The mean cross entropy of the tokens that are to be predicted."""
+    return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
+
+
 def score(network: nn.Module, examples: Examples[Any], facts: Any) -> Outcome:
     """Predict every token once; outputs (N, 4) are nats, hits, tokens and bytes of each block.
 

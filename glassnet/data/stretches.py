@@ -129,6 +129,13 @@ def starts_of(examples: Any) -> Tensor:
     return starts
 
 
+def anywhere(batch: Any, epoch: int) -> Block:
+    """Each block begins at a random place of its own, at most a block earlier."""
+    where, spacing = batch.inputs.device, batch.place.spacing
+    moved: Block = batch.moved_back(torch.randint(spacing, (len(batch.inputs),), device=where))
+    return moved
+
+
 def as_streams(order: Tensor, number: int) -> list[Tensor]:
     """Cut positions into ``number`` batches such that each goes on where the one before ended.
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from glassnet import carrying, language, languageviews, learners, progress, sampling, wording
 from glassnet.data import corpus, prompts, sources, tokenizerfiles
 from glassnet.data.corpus import CorpusFacts
-from glassnet.data.stretches import Block, as_streams
+from glassnet.data.stretches import Block, anywhere, as_streams
 from glassnet.errors import UserError
-from glassnet.learners import between
+from glassnet.learners import Supervised, between
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split, Transfer
@@ -29,9 +29,8 @@ from glassnet.schedules import Cosine
 from glassnet.task import Data, Examples, Look, Prediction, Problem, Task
 from glassnet.transfer import refuse_without_weights
 
-CONTINUED = 100
-"""Tokens that ``predict`` writes."""
-LIKELY = 5
+CONTINUED, LIKELY = 100, 5
+"""Tokens that ``predict`` writes, and of how many it tells the probability to come first."""
 
 
 class LanguageModelling(Recipe):
@@ -136,13 +135,12 @@ def cut(
     return as_streams(order, number) if carries(recipe) else order.tensor_split(number)
 
 
-def learner(
-    recipe: LanguageModelling, network: nn.Module, data: Data[Block]
-) -> learners.Supervised:
+def learner(recipe: LanguageModelling, network: nn.Module, data: Data[Block]) -> Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
-    follow = wording.following(recipe, network)
-    num_blocks = len(data.positions(0)[0])
-    built = partial(learners.Supervised, network, next_token, recipe.fit, num_blocks, layers=follow)
+    follow, num_blocks = wording.following(recipe, network), len(data.positions(0)[0])
+    built = partial(
+        Supervised, network, language.next_token, recipe.fit, num_blocks, layers=follow
+    )
     if not carries(recipe):
         return built(augment=anywhere)
 
@@ -158,18 +156,6 @@ def learner(
     return made
 
 
-def anywhere(batch: Any, epoch: int) -> Block:
-    """Each block begins at a random place of its own, at most a block earlier."""
-    where, spacing = batch.inputs.device, batch.place.spacing
-    moved: Block = batch.moved_back(torch.randint(spacing, (len(batch.inputs),), device=where))
-    return moved
-
-
-def next_token(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
-    """The mean cross entropy of the tokens that are to be predicted."""
-    return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
-
-
 def generate(network: nn.Module, facts: CorpusFacts, prompt: str, how: Sampling) -> Iterator[str]:
     """Continue a prompt, piece by piece."""
     read, context = prompts.encode(prompt, facts), network.context
@@ -182,8 +168,7 @@ def generate(network: nn.Module, facts: CorpusFacts, prompt: str, how: Sampling)
 
 def predict(network: nn.Module, facts: CorpusFacts, raw: Any) -> Sequence[Prediction]:
     """Continue each prompt with what is most probable, and tell what may come first."""
-    how = Sampling(tokens=CONTINUED, temperature=0)
-    answers = []
+    how, answers = Sampling(tokens=CONTINUED, temperature=0), []
     for prompt in prompts.read(raw):
         read = prompts.encode(prompt, facts)[-facts.context :]
         shares_V = sampling.expected(network, read, prompts.never(facts))
