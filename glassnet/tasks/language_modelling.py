@@ -138,9 +138,7 @@ def cut(
 def learner(recipe: LanguageModelling, network: nn.Module, data: Data[Block]) -> Supervised:
     """Cross entropy of every next token, on blocks that begin elsewhere in each epoch."""
     follow, num_blocks = wording.following(recipe, network), len(data.positions(0)[0])
-    built = partial(
-        Supervised, network, language.next_token, recipe.fit, num_blocks, layers=follow
-    )
+    built = partial(Supervised, network, language.next_token, recipe.fit, num_blocks, layers=follow)
     if not carries(recipe):
         return built(augment=anywhere)
 
