@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from glassnet.figures import Cell, Table
 from glassnet.metrics import answered
-from glassnet.networks._sequences import PAD, present
+from glassnet.networks._sequences import PAD
 from glassnet.task import Review
 from glassnet.views import NUM_ROWS, worst_mistakes
 
@@ -76,10 +77,20 @@ WordDropout = Annotated[
 ]
 
 
-def hidden(tokens_BT: Tensor, _epoch: int, *, share: float) -> Tensor:
-    """The same with a random ``share`` of the tokens as unknown; padding stays."""
+def hidden(
+    tokens_BT: Tensor, _epoch: int, *, share: float, unknown: int | None = UNKNOWN,
+    kept: Collection[int] = (PAD,),
+) -> Tensor:  # fmt: skip
+    """The same with a random ``share`` of the tokens as ``unknown``; those of ``kept`` stay.
+
+    A published vocabulary may know all there is: nothing is hidden then.
+    """
     drawn = torch.rand(tokens_BT.shape, device=tokens_BT.device) < share
-    return tokens_BT.masked_fill(drawn & (tokens_BT != PAD), UNKNOWN)
+    if unknown is None:
+        return tokens_BT
+    for special in kept:
+        drawn &= tokens_BT != special
+    return tokens_BT.masked_fill(drawn, unknown)
 
 
 # --- Figures --------------------------------------------------------------------------------------
@@ -123,7 +134,7 @@ def vocabulary(review: Review[Any]) -> Table:
     looked = range(0, total, total // LOOKED_AT + 1)
     for position in looked:  # one by one: a batch of several folds must not mix them
         inputs_BT = review.examples.batch(torch.tensor([position], device=where)).inputs
-        length = int(present(inputs_BT).sum())
+        length = int((inputs_BT != known.pad).sum())
         tokens += length
         unknown += int((inputs_BT == known.unknown).sum()) if known.unknown is not None else 0
         full += length >= facts.longest

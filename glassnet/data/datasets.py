@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table' or 'texts'"""
+    """'images', 'table', 'texts' or 'corpus'"""
     licence: str
     homepage: str
     target: str = ""
@@ -79,6 +79,8 @@ class DataSet:
     """Names for files without a header."""
     select: Mapping[str, str] = field(default_factory=dict)
     """New name -> old name of the columns that are kept of a table."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Knobs that go with it unless others are given, such as its customary split."""
     files: tuple[Item, ...] = ()
 
 
@@ -352,6 +354,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, brackets.as_csv())
+    elif data.builtin == "counting":
+        from glassnet.data import counting
+
+        _write(folder / data.open, counting.text())
     else:
         _write_bunch(data, folder / data.open)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,10 +72,14 @@ def open_texts(
     vocabulary: int | None = None,
     lowercase: bool = True,
     longest: int | None = None,
+    given: Callable[[], Vocabulary | None] = lambda: None,
 ) -> TextSource:
-    """Open labelled texts; the arguments are the knobs of the task of the same names."""
+    """Open labelled texts; the arguments are the knobs of the task of the same names.
+
+    ``given`` is asked for a vocabulary when one is to be learned; None: it is learned.
+    """
     found = textlayouts.find(path, target, text)
-    return TextSource(found, str(path), Form(units, vocabulary, lowercase, longest))
+    return TextSource(found, str(path), Form(units, vocabulary, lowercase, longest, given))
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Form:
     size: int | None
     lowercase: bool
     longest: int | None
+    given: Callable[[], Vocabulary | None]
 
 
 class TextSource:
@@ -129,7 +134,7 @@ class TextSource:
         texts = [self.texts[row] for row in rows.tolist()]
         if not texts:
             raise UserError(f"{self.origin}: no text is left to learn from.")
-        vocabulary = self._vocabulary(texts)
+        vocabulary = self.form.given() or self._vocabulary(texts)
         most = ROOM * max(len(found) for found in vocabulary.encode(texts))
         longest = self.form.longest or max(1, min(most, DEFAULT_LONGEST))
         counts = np.bincount(self.answers[rows.numpy()], minlength=len(self.classes))
@@ -145,7 +150,8 @@ class TextSource:
         encoded, problems = encode([self.texts[row] for row in numbers], facts, self.origin)
         self.problems += [problem for problem in problems if problem not in self.problems]
         ends, starts = joined(encoded)
-        return RaggedExamples(rows, ends, starts, torch.from_numpy(self.answers[rows.numpy()]))
+        targets = torch.from_numpy(self.answers[rows.numpy()])
+        return RaggedExamples(rows, ends, starts, targets, facts.vocabulary.pad)
 
     # What is asked of the data -------------------------------------------------------------------
 
@@ -259,20 +265,21 @@ def encode(
 ) -> tuple[list[Tokens], list[Problem]]:
     """The tokens of each text, no more than ``facts.longest``; and how many were cut."""
     encoded = facts.vocabulary.encode(texts)
-    long = sum(len(found) > facts.longest for found in encoded)
+    room = facts.longest - facts.vocabulary.around
+    long = sum(len(found) > room for found in encoded)
     problems = []
     if long:
         most = max(len(found) for found in encoded)
         problems.append(
             Problem(
                 f"{origin}: long texts",
-                f"{long:,} of {len(texts):,} are longer than {facts.longest:,} "
+                f"{long:,} of {len(texts):,} are longer than {room:,} "
                 f"{facts.vocabulary.unit}; the longest has {most:,}",
                 "their ends are cut off; raise --longest to read more, which takes more time",
                 level="note",
             )
         )
-    return [found[: facts.longest] for found in encoded], problems
+    return [facts.vocabulary.framed(found, facts.longest) for found in encoded], problems
 
 
 def _digest(texts: Sequence[str], labels: Sequence[str], parts: Sequence[str] | None) -> str:

@@ -27,9 +27,10 @@ from glassnet import (
     textual,
     tilt,
     views,
+    wording,
 )
 from glassnet.balance import ClassWeights, Costs, FocalGamma
-from glassnet.data import ragged, rawtexts, sources, texts
+from glassnet.data import ragged, rawtexts, sources, texts, tokenizerfiles
 from glassnet.data.ragged import RaggedExamples, joined
 from glassnet.data.texts import TextFacts
 from glassnet.data.tokens import Units
@@ -37,8 +38,9 @@ from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.losses import Loss
 from glassnet.network import build_network
-from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
+from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe, Transfer
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
+from glassnet.transfer import refuse_without_weights
 
 SCORED = 32_768
 """Tokens that are answered at once, with their padding."""
@@ -59,6 +61,8 @@ class TextClassification(Recipe):
     longest: textual.Longest = None
     network: NetworkKnobs = NetworkKnobs(name="textcnn", width=100)
     fit: Fit = Fit()
+    weights: wording.FirstWeights = None
+    transfer: Transfer = Transfer()
     word_dropout: textual.WordDropout = 0.0
     label_smoothing: LabelSmoothing = 0.0
     loss: Literal["cross_entropy", "focal"] = Field(
@@ -71,6 +75,10 @@ class TextClassification(Recipe):
     costs: Costs = None
 
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
+    _transfers = model_validator(mode="after")(refuse_without_weights)
+    _reads = model_validator(mode="after")(
+        wording.refuse_own_vocabulary("units", "vocabulary", "lowercase")
+    )
 
 
 LOSSES: dict[str, Callable[[TextClassification], Loss]] = {
@@ -94,6 +102,7 @@ def source(recipe: TextClassification) -> texts.TextSource:
         vocabulary=recipe.vocabulary,
         lowercase=recipe.lowercase,
         longest=recipe.longest,
+        given=lambda: tokenizerfiles.read_if(wording.folder(recipe)),
     )
 
 
@@ -111,10 +120,15 @@ def learner(
 ) -> learners.Supervised:
     """The chosen loss, on texts of which some words are hidden."""
     loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
-    hide = learners.of_inputs(partial(textual.hidden, share=recipe.word_dropout))
+    known = data.facts.vocabulary
+    what = {"unknown": known.unknown, "kept": known.special}
+    hide = learners.of_inputs(partial(textual.hidden, share=recipe.word_dropout, **what))
     num_examples = len(data.positions(0)[0])
     change = hide if recipe.word_dropout else None
-    return learners.Supervised(network, loss, recipe.fit, num_examples, augment=change)
+    follow = wording.following(recipe, network)
+    return learners.Supervised(
+        network, loss, recipe.fit, num_examples, augment=change, layers=follow
+    )
 
 
 def cut(
@@ -138,18 +152,18 @@ def predict(
     told = [(name, text) for name, text in named if text]
     encoded, long = texts.encode([text for _, text in told], facts, "these texts")
     progress.warn([*problems, *long, *rawtexts.mostly_unknown(encoded, told, facts)])
-    outputs = _outputs(network, encoded)
+    outputs = _outputs(network, encoded, facts.vocabulary.pad)
     chosen = decisions.answers(outputs, decision).tolist()
     shares = iter(zip(chosen, outputs.softmax(1).tolist(), strict=True))
     return [_one(name, text, facts, shares, decision) for name, text in named]
 
 
-def _outputs(network: nn.Module, encoded: Sequence[Any]) -> Tensor:
+def _outputs(network: nn.Module, encoded: Sequence[Any], pad: int) -> Tensor:
     """Raw outputs (N, classes), in the order of the texts; texts of like lengths go together."""
     where = next(network.parameters()).device
     both, starts = joined(encoded)
     none = torch.zeros(len(encoded), dtype=torch.int64)
-    examples = RaggedExamples(none, both, starts, none).to(where)
+    examples = RaggedExamples(none, both, starts, none, pad).to(where)
     batches = ragged.sorted_batches(examples.lengths, SCORED)
     return learners.score(
         network, examples, None, [batch.sort().values for batch in batches]
@@ -177,7 +191,11 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(4, math.log2(n / 100), 7),
         epochs=lambda n: between(4, 900 / math.sqrt(n), 100),
     ),
+    start=partial(wording.start, reads="tokens"),
+    implied=partial(wording.implied, reads="tokens"),
+    bound=wording.bound,
     learner=learner,
+    layers=wording.layers,
     cut=cut,
     score=score,
     metrics=metrics.CLASSIFICATION,
