@@ -59,8 +59,8 @@ def resolve(
             raise UserError(f"The task {name} takes no first weights, so it cannot be fine-tuned.")
         flags = {**flags, "weights": weights}
     entry = sources.named(values["data"])
-    known = {"target": entry.target} if entry and entry.target else {}
-    hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
+    known = {"source": entry.source, "target": entry.target} if entry else {}
+    hints = {k: v for k, v in known.items() if v and k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
     values = merge(merge(hints, values), merge(own, {"task": name}))
     values = _by_family({**values, **chosen.bound(values)})

@@ -63,11 +63,13 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images' or 'table'"""
+    """'images', 'table', 'pairs', …"""
     licence: str
     homepage: str
     target: str = ""
-    """The column to predict; empty for images."""
+    """The column to predict, or the language to translate into; empty for images."""
+    source: str = ""
+    """The language to translate from."""
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
@@ -347,6 +349,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, shapes.as_csv(data.builtin))
+    elif data.builtin == "numbers":
+        from glassnet.data import numerals
+
+        _write(folder / data.open, numerals.as_table())
     else:
         _write_bunch(data, folder / data.open)
 

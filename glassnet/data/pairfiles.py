@@ -21,18 +21,17 @@ from glassnet.data.compressed import unpacked
 from glassnet.data.parts import ORDER, part_of
 from glassnet.errors import UserError, nearest
 
-CODES = frozenset(
-    "aa ab af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da "
-    "de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy "
-    "hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg "
-    "li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or "
-    "os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta "
-    "te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu".split()
-)
+_CODES = """
+aa ab af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv
+dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie
+ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv
+mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm
+rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts
+tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"""
+CODES = frozenset(_CODES.split())
 """Languages by ISO 639-1; files may also end in others, if the knobs name them."""
-HEADER_WORDS = CODES | set(
-    "source target src tgt trg english german french spanish italian dutch chinese russian".split()
-)
+_WORDS = "source target src tgt trg english german french spanish italian dutch chinese russian"
+HEADER_WORDS = CODES | frozenset(_WORDS.split())
 """What the first line of a table of tabs holds if it names the columns."""
 NESTED = "translation"
 """The field of JSON lines and Parquet files under which Hugging Face's sets keep a pair."""
@@ -112,19 +111,16 @@ def is_table(path: Path) -> bool:
     """Whether the file has columns."""
     from glassnet.data import tablefiles
 
-    return path.is_file() and (_plain_suffix(path) in TABS or tablefiles.is_table(path))
+    return path.is_file() and (plain_suffix(path) in TABS or tablefiles.is_table(path))
 
 
 def _parts(path: Path, asked: Sequence[str]) -> list[Part]:
     if path.is_dir():
-        lines = _line_files(path, asked)
+        lines = line_files(path, asked)
         tables = [file for file in sorted(path.iterdir()) if is_table(file)]
         return lines or [part for file in tables if (part := _table(file, len(tables) == 1))]
-    match = _pattern(asked).fullmatch(path.name)
-    if match is not None:
-        beside = _line_files(path.parent, asked, only=match["stem"])
-        if beside:
-            return beside
+    if beside := line_files(path.parent, asked, only=path):
+        return beside
     table = _table(path, alone=True) if is_table(path) else None
     return [] if table is None else [table]
 
@@ -134,24 +130,29 @@ def _parts(path: Path, asked: Sequence[str]) -> list[Part]:
 
 def _pattern(asked: Sequence[str]) -> re.Pattern[str]:
     """Of a file's name: what it is called, and its language."""
-    names = "|".join(re.escape(name) for name in asked)
     code = r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?"
-    return re.compile(rf"(?:(?P<stem>.+)\.)?(?P<language>{code}{'|' + names if names else ''}){_PACKED}")
+    languages = "|".join([code, *map(re.escape, asked)])
+    return re.compile(rf"(?:(?P<stem>.+)\.)?(?P<language>{languages}){_PACKED}")
 
 
-def _line_files(folder: Path, asked: Sequence[str], only: str | None = None) -> list[Part]:
-    """Files that differ in their language alone, by what they are called."""
+def line_files(folder: Path, asked: Sequence[str], only: Path | None = None) -> list[Part]:
+    """Files that differ in their language alone, by what they are called; or those of one file."""
     groups: dict[str, dict[str, Path]] = {}
+    wanted = None
     for file in sorted(folder.iterdir()):
         match = _pattern(asked).fullmatch(file.name) if file.is_file() else None
-        if match is not None and (match["language"][:2] in CODES or match["language"] in asked):
-            groups.setdefault(match["stem"] or "", {}).setdefault(match["language"], file)
+        if match is None or (match["language"][:2] not in CODES and match["language"] not in asked):
+            continue
+        stem = match["stem"] or ""
+        groups.setdefault(stem, {}).setdefault(match["language"], file)
+        wanted = stem if file == only else wanted
     groups = {stem: files for stem, files in groups.items() if len(files) > 1}
     if only is not None:
-        groups = {stem: files for stem, files in groups.items() if stem == only}
+        groups = {stem: files for stem, files in groups.items() if stem == wanted}
     alone = len(groups) == 1
+    parts = {stem: "train" if alone else part_of(stem) or "train" for stem in groups}
     return [
-        Part("train" if alone else part_of(stem) or "train", stem, tuple(files), partial(_lines, files))
+        Part(parts[stem], stem, tuple(files), partial(_lines, files))
         for stem, files in groups.items()
     ]
 
@@ -188,7 +189,7 @@ def decoded(path: Path) -> str:
 
 def _table(path: Path, alone: bool) -> Part | None:
     """A table of at least two columns; what they hold is read when it is needed."""
-    suffix = _plain_suffix(path)
+    suffix = plain_suffix(path)
     kind = "train" if alone else part_of(path.name) or "train"
     read = _tabs if suffix in TABS else _json_lines if suffix in JSON_LINES else _frame
     columns, first, unit = read(path)
@@ -201,7 +202,8 @@ def _of_table(path: Path, columns: dict[str, list[str]], name: str) -> Column:
     return Column(f"{path.name} column {name}", columns[name])
 
 
-def _plain_suffix(path: Path) -> str:
+def plain_suffix(path: Path) -> str:
+    """The suffix that says what a file holds, not how it is packed."""
     return Path(re.sub(r"\.(gz|bz2|xz|zip)$", "", path.name.lower())).suffix
 
 
@@ -227,16 +229,15 @@ def _tabs(path: Path) -> tuple[dict[str, list[str]], int, str]:
 
 
 def _json_lines(path: Path) -> tuple[dict[str, list[str]], int, str]:
-    columns: dict[str, list[str]] = {}
-    count = 0
-    for number, line in enumerate(decoded(path).removesuffix("\n").split("\n"), 1):
-        found = _object(path, number, line) if line.strip() else {}
-        for name in columns.keys() | found.keys():
-            value = found.get(name)
-            texts = columns.setdefault(name, [""] * count)
-            texts.append(value.strip() if isinstance(value, str) else "")
-        count += 1
+    lines = decoded(path).removesuffix("\n").split("\n")
+    rows = [_object(path, n, line) if line.strip() else {} for n, line in enumerate(lines, 1)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [_text(row.get(name)) for row in rows] for name in names}
     return {name: texts for name, texts in columns.items() if any(texts)}, 1, "line"
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -15,12 +15,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from glassnet import references
 from glassnet.data import pairfiles, ragged, tokens
 from glassnet.data.tokens import BEGIN, END, PAD, Unit, Vocabulary
 from glassnet.errors import UserError, nearest
-from glassnet.progress import warn
-from glassnet.task import Batch, Facts, Look, Problem, Subset
+from glassnet.task import Batch, Facts, Problem, Subset
 
 ODD_RATIO, ODD_LENGTH = 4.0, 40
 """A pair is odd if one side has so many times more characters than usual, and at least so many."""
@@ -162,7 +160,9 @@ class PairSource:
         ]
         lengths = [max(len(a), len(b)) + 1 for a, b in zip(*sides, strict=True)]
         kept = [n for n, length in enumerate(lengths) if length <= facts.longest]
-        self._report_long([numbers[n] for n, length in enumerate(lengths) if length > facts.longest])
+        self._report_long(
+            [numbers[n] for n, length in enumerate(lengths) if length > facts.longest]
+        )
         sources = [[*sides[0][n], END] for n in kept]
         targets = [[BEGIN, *sides[1][n], END] for n in kept]
         return PairExamples(
@@ -248,12 +248,12 @@ def open_pairs(
     names: list[tuple[str, int]] = []
     given: list[str] = []
     for part in parts:
-        pairs, numbers = _read(path, part, languages, problems)
+        pairs, numbers = read(path, part, languages, problems)
         texts += pairs
         names += [(f"{part.name} {part.unit}", number) for number in numbers]
         given += [part.part] * len(pairs)
     _refuse_copies(path, texts, languages)
-    problems += _odd(texts, names)
+    problems += odd(texts, names)
     settings = {
         "unit": unit, "size": size, "least": least, "lowercase": lowercase, "longest": longest,
         "beam": beam, "length_penalty": length_penalty,
@@ -285,7 +285,7 @@ def _languages(
     return source, target
 
 
-def _read(
+def read(
     path: Path, part: pairfiles.Part, languages: tuple[str, str], problems: list[Problem]
 ) -> tuple[list[tuple[str, str]], list[int]]:
     """The pairs of one part that have text on both sides, and their line numbers."""
@@ -345,16 +345,16 @@ def _refuse_copies(path: Path, texts: list[tuple[str, str]], languages: tuple[st
         )
 
 
-def _odd(texts: list[tuple[str, str]], names: list[tuple[str, int]]) -> Iterator[Problem]:
+def odd(texts: Sequence[tuple[str, str]], names: Sequence[tuple[str, int]]) -> Iterator[Problem]:
     """Pairs that are likely not each other's translation: their lengths are far apart."""
-    logs = [(len(a) + 1) / (len(b) + 1) for a, b in texts]
-    usual = statistics.median(logs)
+    ratios = [(len(a) + 1) / (len(b) + 1) for a, b in texts]
+    usual = statistics.median(ratios)
     odd = [
-        n for n, ratio in enumerate(logs)
+        n for n, ratio in enumerate(ratios)
         if max(map(len, texts[n])) >= ODD_LENGTH
         and not 1 / ODD_RATIO <= ratio / usual <= ODD_RATIO
     ]  # fmt: skip
-    odd.sort(key=lambda n: -max(logs[n] / usual, usual / logs[n]))
+    odd.sort(key=lambda n: -max(ratios[n] / usual, usual / ratios[n]))
     if odd:
         where = tuple(f"{names[n][0]} {names[n][1]}" for n in odd)
         yield Problem(
@@ -368,75 +368,8 @@ def _odd(texts: list[tuple[str, str]], names: list[tuple[str, int]]) -> Iterator
         )
 
 
-def _fingerprint(
-    texts: list[tuple[str, str]], parts: list[str], languages: tuple[str, str]
-) -> str:
+def _fingerprint(texts: list[tuple[str, str]], parts: list[str], languages: tuple[str, str]) -> str:
     found = hashlib.sha256("\0".join(languages).encode())
     for part, (one, other) in zip(parts, texts, strict=True):
         found.update(f"\0{part}\0{one}\0{other}".encode("utf-8", "surrogatepass"))
     return found.hexdigest()
-
-
-# --- A first look, and raw texts ------------------------------------------------------------------
-
-
-def look(path: str | Path, target: str | None) -> Look | None:
-    """What a path holds, or None unless it is surely text in two languages."""
-    if references.is_database(path) or not (path := Path(path)).exists():
-        return None
-    if pairfiles.is_table(path) and not _is_of_languages(path):
-        return None
-    parts = _sure_parts(path)
-    if not parts:
-        return None
-    known = parts[0].languages
-    shared = [name for name in known if name in pairfiles.CODES or "." not in name]
-    pair = (next(n for n in shared if n != target), target if target in known else shared[1])
-    chosen = pair if pair[0] != pair[1] else (shared[0], shared[1])
-    problems: list[Problem] = []
-    counts, sizes = {}, []
-    for part in parts:
-        pairs, _ = _read(path, part, (str(chosen[0]), str(chosen[1])), problems)
-        counts[part.part] = len(pairs)
-        sizes += pairs
-    words = [sum(len(pair[side].split()) for pair in sizes) / len(sizes) for side in (0, 1)]
-    summary = [
-        ("Kind", "texts and their translations"),
-        ("Pairs", f"{len(sizes):,}"),
-        ("Parts", ", ".join(f"{name} {count:,}" for name, count in counts.items())),
-        ("Languages", ", ".join(known)),
-        *((f"Words in {name}", f"{mean:.1f} on average") for name, mean in zip(chosen, words)),
-        *(("Example", f"{a}  —  {b}") for a, b in sizes[:2]),
-    ]  # fmt: skip
-    details = {"num_rows": len(sizes), "languages": list(known), "parts": counts}
-    return Look("pairs", path, summary, problems, details)
-
-
-def _sure_parts(path: Path) -> list[pairfiles.Part]:
-    """The parts of something that was not said to be a translation; none if in doubt."""
-    try:
-        parts = pairfiles.find(path) if path.is_file() or _has_languages(path) else []
-    except UserError:
-        return []
-    return parts
-
-
-def _has_languages(folder: Path) -> bool:
-    """Whether files differ in their language alone, or tables have a column for each."""
-    from glassnet.data.pairfiles import _line_files
-
-    tables = [file for file in sorted(folder.iterdir()) if pairfiles.is_table(file)]
-    return bool(_line_files(folder, ())) or any(map(_is_of_languages, tables[:1]))
-
-
-def _is_of_languages(path: Path) -> bool:
-    """Whether the columns of a table are called by languages, and by nothing else."""
-    import re
-
-    suffix = Path(re.sub(r"\.(gz|bz2|xz)$", "", path.name.lower())).suffix
-    if suffix not in (*pairfiles.TABS, ".csv", *pairfiles.JSON_LINES):
-        return False
-    line = pairfiles.first_line(path)
-    if suffix in pairfiles.JSON_LINES:
-        return pairfiles.are_languages(pairfiles.keys_of(line))
-    return any(pairfiles.are_languages(line.lower().split(sign)) for sign in "\t,;")
