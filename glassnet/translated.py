@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from glassnet.figures import Cell, Table
 from glassnet.losses import Loss
 from glassnet.networks._sequences import PAD
-from glassnet.task import Batch, Examples, Metric, Outcome, Review
+from glassnet.task import Batch, Examples, Metric, Outcome, Reading, Review
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Judge
@@ -143,6 +143,15 @@ def signatures(language: str) -> str:
         judge.corpus_score(["a"], [["a"]])  # the signature holds the number of references
         told.append(f"{name} {judge.get_signature()}")
     return "; ".join(told)
+
+
+def reading(facts: Any, _decision: Any) -> Reading:
+    """The figures, with what others must know to compare theirs."""
+    note = (
+        f"Translated by beam search, {facts.beam} beginnings at once, length penalty "
+        f"{facts.length_penalty:g} (Wu et al. 2016). {signatures(facts.target)}."
+    )
+    return Reading(METRICS, (note,))
 
 
 def sentence_chrf(outcome: Outcome) -> Tensor:

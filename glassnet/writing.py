@@ -23,14 +23,18 @@ written, so that one more token costs one token.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glassnet.networks._sequences import chosen
+from glassnet.networks._sequences import PAD, chosen
+from glassnet.progress import tell
+
+TOGETHER = 8192
+"""Source tokens that are read at once, counted once for each beginning."""
 
 
 @dataclass(frozen=True)
@@ -45,67 +49,98 @@ class Written:
     """Of the whole text with its end, in nats."""
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Rules:
+    """What may be written, and how it is searched for."""
+
+    begin: int
+    """The token that begins a text."""
+    end: int
+    """The token that ends it."""
+    never: tuple[int, ...] = ()
+    """Tokens that are not written, such as padding."""
+    beam: int = 5
+    """How many beginnings are followed."""
+    length_penalty: float = 1.0
+    """0 or more; larger favours longer texts."""
+
+    def penalty(self, length: int) -> float:
+        """What the logarithm of a probability is divided by."""
+        return float(((5 + length) / 6) ** self.length_penalty)
+
+
 def write(
     network: nn.Module,
-    source_BS: Tensor,
-    longest: Sequence[int],
-    *,
-    begin: int,
-    end: int,
-    never: Sequence[int] = (),
-    beam: int = 5,
-    length_penalty: float = 1.0,
+    sources: Sequence[Sequence[int]],
+    longest: Callable[[int], int],
+    rules: Rules,
 ) -> list[Written]:
-    """Write a text for each source; the network must be in evaluation mode.
+    """Write a text for each source, those of like lengths together.
 
     Args:
         network: One that reads pairs, see ``networks/_sequences.py``.
+        sources: The tokens of each.
+        longest: From the tokens of a source to the most tokens of its text, with its end.
+        rules: How to write.
+    """
+    network.eval()
+    where = next(network.parameters()).device
+    order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
+    found: dict[int, Written] = {}
+    while len(found) < len(order):
+        rest = order[len(found) :]
+        number = max(1, TOGETHER // (rules.beam * max(1, len(sources[rest[0]]))))
+        batch = rest[:number]
+        tokens = [torch.tensor(sources[n], device=where) for n in batch]
+        source_BS = nn.utils.rnn.pad_sequence(tokens, batch_first=True, padding_value=PAD)
+        written = search(network, source_BS, [longest(len(sources[n])) for n in batch], rules)
+        found |= dict(zip(batch, written, strict=True))
+        tell("writing", len(found), len(order))
+    return [found[number] for number in range(len(order))]
+
+
+@torch.inference_mode()
+def search(
+    network: nn.Module, source_BS: Tensor, longest: Sequence[int], rules: Rules
+) -> list[Written]:
+    """Write a text for each source of a batch; the network must be in evaluation mode.
+
+    Args:
+        network: One that reads pairs.
         source_BS: The sources, filled up with padding.
         longest: The most tokens of each text, its end among them; at that place it must end.
-        begin: The token that begins a text.
-        end: The token that ends it.
-        never: Tokens that are not written, such as padding.
-        beam: How many beginnings are followed.
-        length_penalty: 0 or more; larger favours longer texts.
+        rules: How to write.
     """
-    search = Search(len(source_BS), longest, begin, end, beam, length_penalty, source_BS.device)
-    copies = torch.arange(len(source_BS), device=source_BS.device).repeat_interleave(beam)
+    beams = Beams(len(source_BS), longest, rules, source_BS.device)
+    where = source_BS.device
+    copies = torch.arange(len(source_BS), device=where).repeat_interleave(rules.beam)
     memory: Any = chosen(network.read(source_BS), copies)  # type: ignore[operator]
     state: Any = None
-    while search.alive:
-        last = search.last_tokens
+    while beams.alive:
+        last = beams.last_tokens
         logits, state = network.follow(last[:, None], memory, state)  # type: ignore[operator]
         logits_NV = logits[:, -1].float()
-        if never:
-            logits_NV[:, list(never)] = -math.inf
-        places, rows = search.step(logits_NV.log_softmax(-1))
+        logits_NV[:, list(rules.never)] = -math.inf
+        places, rows = beams.step(logits_NV.log_softmax(-1))
         if rows is not None:
             memory = chosen(memory, rows)
         state = chosen(state, places)
-    return [max(ended, key=lambda written: written.score) for ended in search.ended]
+    return [max(ended, key=lambda written: written.score) for ended in beams.ended]
 
 
-class Search:
-    """Where beam search stands: the beginnings that are followed, and the texts that have ended."""
+class Beams:
+    """Where a search stands: the beginnings that are followed, and the texts that have ended."""
 
     def __init__(
-        self,
-        number: int,
-        longest: Sequence[int],
-        begin: int,
-        end: int,
-        beam: int,
-        length_penalty: float,
-        where: torch.device,
+        self, number: int, longest: Sequence[int], rules: Rules, where: torch.device
     ) -> None:
-        self.end, self.beam, self.length_penalty = end, beam, length_penalty
+        self.rules, self.end, self.beam = rules, rules.end, rules.beam
         self.alive = list(range(number))
         """The texts that are not done, in the order of the rows of all tensors here."""
         self.longest = list(longest)
         self.ended: list[list[Written]] = [[] for _ in range(number)]
-        self.tokens_BKT = torch.full((number, beam, 1), begin, device=where)
-        self.log_p_BK = torch.full((number, beam), -math.inf, device=where)
+        self.tokens_BKT = torch.full((number, self.beam, 1), rules.begin, device=where)
+        self.log_p_BK = torch.full((number, self.beam), -math.inf, device=where)
         self.log_p_BK[:, 0] = 0  # all beginnings are the same as yet: one of them counts
 
     @property
@@ -149,7 +184,7 @@ class Search:
         for row, place in ends.nonzero().tolist():
             log_p = float(best_BM[row, place])
             tokens = self.tokens_BKT[row, from_BM[row, place], 1:].tolist()
-            score = log_p / self._penalty(length)
+            score = log_p / self.rules.penalty(length)
             self.ended[self.alive[row]].append(Written(tuple(tokens), score, log_p))
 
     def _leave_done(self, grown_BK: Tensor, length: int) -> tuple[Tensor, Tensor | None]:
@@ -171,8 +206,5 @@ class Search:
         if len(ended) >= self.beam or best == -math.inf:
             return True
         # A probability only falls with the length, and the penalty is largest at the longest.
-        bound = best / self._penalty(self.longest[text])
+        bound = best / self.rules.penalty(self.longest[text])
         return bool(ended) and max(written.score for written in ended) >= bound
-
-    def _penalty(self, length: int) -> float:
-        return float(((5 + length) / 6) ** self.length_penalty)

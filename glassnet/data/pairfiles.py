@@ -132,7 +132,7 @@ def _pattern(asked: Sequence[str]) -> re.Pattern[str]:
     """Of a file's name: what it is called, and its language."""
     code = r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?"
     languages = "|".join([code, *map(re.escape, asked)])
-    return re.compile(rf"(?:(?P<stem>.+)\.)?(?P<language>{languages}){_PACKED}")
+    return re.compile(rf"(?:(?P<stem>.+?)\.)?(?P<language>{languages}){_PACKED}")
 
 
 def line_files(folder: Path, asked: Sequence[str], only: Path | None = None) -> list[Part]:

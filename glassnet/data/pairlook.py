@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from glassnet import references
-from glassnet.data import pairfiles, pairs
+from glassnet.data import pairchecks, pairfiles
 from glassnet.data.pairfiles import CODES, JSON_LINES, TABS
 from glassnet.errors import UserError
 from glassnet.task import Look, Problem
@@ -27,7 +27,7 @@ def look(path: str | Path, target: str | None) -> Look | None:
     texts: list[tuple[str, str]] = []
     names: list[tuple[str, int]] = []
     for part in parts:
-        found, numbers = pairs.read(path, part, languages, problems)
+        found, numbers = pairchecks.read(path, part, languages, problems)
         counts[part.part] = len(found)
         texts += found
         names += [(f"{part.name} {part.unit}", number) for number in numbers]
@@ -42,7 +42,7 @@ def look(path: str | Path, target: str | None) -> Look | None:
         summary.append((f"Words in {name}", f"{mean:.1f} on average"))
     summary += [("Example", " — ".join(pair)) for pair in texts[:2]]
     details = {"num_rows": len(texts), "languages": list(known), "parts": counts}
-    return Look("pairs", path, summary, [*problems, *pairs.odd(texts, names)], details)
+    return Look("pairs", path, summary, [*problems, *pairchecks.odd(texts, names)], details)
 
 
 def _has_languages(folder: Path) -> bool:

@@ -6,7 +6,6 @@ Legend: N pairs, B pairs of a batch, S tokens of a source, T tokens of the longe
 from __future__ import annotations
 
 import hashlib
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,14 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from glassnet.data import pairfiles, ragged, tokens
+from glassnet.data import pairchecks, pairfiles, ragged, tokens
 from glassnet.data.tokens import BEGIN, END, PAD, Unit, Vocabulary
 from glassnet.errors import UserError, nearest
 from glassnet.task import Batch, Facts, Problem, Subset
-
-ODD_RATIO, ODD_LENGTH = 4.0, 40
-"""A pair is odd if one side has so many times more characters than usual, and at least so many."""
-SHOWN = 5
 
 
 class PairFacts(Facts):
@@ -180,7 +175,7 @@ class PairSource:
             Problem(
                 names[0],
                 f"{len(rows):,} pairs are longer than {self.settings['longest']} tokens: "
-                f"{', '.join(names[:SHOWN])}",
+                f"{', '.join(names[: pairchecks.SHOWN])}",
                 "left out, also of the figures; raise --longest to keep them",
                 kind="long pairs",
                 items=names,
@@ -243,17 +238,17 @@ def open_pairs(
     languages = _languages(path, parts[0].languages, source, target)
     problems: list[Problem] = []
     if test_part is None and (left := pairfiles.others(path, parts, asked)):
-        problems.append(_left_out(path, parts, left))
+        problems.append(pairchecks.left_out(path, parts, left))
     texts: list[tuple[str, str]] = []
     names: list[tuple[str, int]] = []
     given: list[str] = []
     for part in parts:
-        pairs, numbers = read(path, part, languages, problems)
+        pairs, numbers = pairchecks.read(path, part, languages, problems)
         texts += pairs
         names += [(f"{part.name} {part.unit}", number) for number in numbers]
         given += [part.part] * len(pairs)
-    _refuse_copies(path, texts, languages)
-    problems += odd(texts, names)
+    pairchecks.refuse_copies(path, texts, languages)
+    problems += pairchecks.odd(texts, names)
     settings = {
         "unit": unit, "size": size, "least": least, "lowercase": lowercase, "longest": longest,
         "beam": beam, "length_penalty": length_penalty,
@@ -283,89 +278,6 @@ def _languages(
             f"--source {source or known[0]} --target {target or known[1]}."
         )
     return source, target
-
-
-def read(
-    path: Path, part: pairfiles.Part, languages: tuple[str, str], problems: list[Problem]
-) -> tuple[list[tuple[str, str]], list[int]]:
-    """The pairs of one part that have text on both sides, and their line numbers."""
-    missing = [name for name in languages if name not in part.languages]
-    if missing:
-        raise UserError(
-            f"{path}: {part.name} has no {' and no '.join(missing)}, which the other parts have; "
-            f"it has {', '.join(part.languages)}."
-        )
-    one, other = (part.read(name) for name in languages)
-    if not one.texts and not other.texts:
-        raise UserError(f"{path}: {one.name} and {other.name} are empty. Expected a text a line.")
-    if len(one.texts) != len(other.texts):
-        raise UserError(
-            f"{path}: {one.name} has {len(one.texts):,} lines and {other.name} has "
-            f"{len(other.texts):,}. They are out of step: line n of one must be the translation of "
-            "line n of the other. Find where a line was lost or cut in two."
-        )
-    pairs = list(zip(one.texts, other.texts, strict=True))
-    empty = [n for n, (a, b) in enumerate(pairs) if not (a and b)]
-    if empty:
-        lines = tuple(f"{part.name} {part.unit} {n + part.first}" for n in empty)
-        problems.append(
-            Problem(
-                lines[0],
-                f"{len(empty):,} pairs lack a text on one side or both: "
-                f"{', '.join(lines[:SHOWN])}{' …' if len(lines) > SHOWN else ''}",
-                "left out",
-                kind="empty texts",
-                items=lines,
-            )
-        )
-    kept = [n for n, (a, b) in enumerate(pairs) if a and b]
-    if not kept:
-        raise UserError(f"{path}: {part.name} has no pair with text on both sides.")
-    return [pairs[n] for n in kept], [n + part.first for n in kept]
-
-
-def _left_out(path: Path, parts: Sequence[pairfiles.Part], left: Sequence[str]) -> Problem:
-    tests = [part.name for part in parts if part.part == "test"]
-    about = f"the test is {tests[0]}; " if tests else ""
-    return Problem(
-        str(path),
-        f"{about}{', '.join(left)} {'are' if len(left) > 1 else 'is'} not used",
-        "choose another test by --test-part",
-        kind="parts left out",
-        level="note",
-    )
-
-
-def _refuse_copies(path: Path, texts: list[tuple[str, str]], languages: tuple[str, str]) -> None:
-    """The same file twice would teach copying."""
-    if all(a == b for a, b in texts):
-        raise UserError(
-            f"{path}: the texts in {languages[0]} and in {languages[1]} are the same, line by "
-            "line. One of them must be the translation of the other."
-        )
-
-
-def odd(texts: Sequence[tuple[str, str]], names: Sequence[tuple[str, int]]) -> Iterator[Problem]:
-    """Pairs that are likely not each other's translation: their lengths are far apart."""
-    ratios = [(len(a) + 1) / (len(b) + 1) for a, b in texts]
-    usual = statistics.median(ratios)
-    odd = [
-        n for n, ratio in enumerate(ratios)
-        if max(map(len, texts[n])) >= ODD_LENGTH
-        and not 1 / ODD_RATIO <= ratio / usual <= ODD_RATIO
-    ]  # fmt: skip
-    odd.sort(key=lambda n: -max(ratios[n] / usual, usual / ratios[n]))
-    if odd:
-        where = tuple(f"{names[n][0]} {names[n][1]}" for n in odd)
-        yield Problem(
-            where[0],
-            f"{len(odd):,} pairs have sides of odd lengths, one more than {ODD_RATIO:g} times as "
-            f"long as usual: {', '.join(where[:SHOWN])}{' …' if len(odd) > SHOWN else ''}",
-            "kept; look at them: sentences may be out of step",
-            kind="unequal pairs",
-            items=where,
-            rows=tuple((n,) for n in odd),
-        )
 
 
 def _fingerprint(texts: list[tuple[str, str]], parts: list[str], languages: tuple[str, str]) -> str:

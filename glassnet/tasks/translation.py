@@ -17,12 +17,10 @@ from glassnet import learners, translated, writing
 from glassnet.data import pairs, pairtexts, ragged, sources
 from glassnet.data.pairs import PairFacts
 from glassnet.data.tokens import BEGIN, END, PAD, UNKNOWN, Units
-from glassnet.decisions import Decision
 from glassnet.figures import Table
 from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
-from glassnet.progress import tell
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
 from glassnet.task import (
@@ -32,13 +30,12 @@ from glassnet.task import (
     Look,
     Outcome,
     Prediction,
-    Reading,
     Review,
     Task,
 )  # fmt: skip
 
-SCORED, WRITTEN = 8192, 2048
-"""Tokens of a batch with its padding: when scored, and when written with one beginning each."""
+SCORED = 8192
+"""Tokens of a batch with its padding when it is scored."""
 
 
 class Translation(Recipe):
@@ -138,8 +135,7 @@ def full_score(network: nn.Module, examples: Examples[Batch], facts: PairFacts) 
     """The same, and translate: what BLEU and chrF are summed from; answers are the tokens."""
     forced = score(network, examples)
     texts = pairs.texts_of(examples)
-    sequences = pairtexts.encoded([one for one, _ in texts], facts)
-    found = translate(network, sequences, facts)
+    found = translate(network, [one for one, _ in texts], facts)
     ours = [facts.vocabulary.decode(written.tokens) for written in found]
     judged = translated.statistics(ours, [reference for _, reference in texts], facts.target)
     outputs = torch.cat([forced.outputs, judged.to(forced.outputs)], 1)
@@ -148,52 +144,24 @@ def full_score(network: nn.Module, examples: Examples[Batch], facts: PairFacts) 
     return Outcome(outputs, forced.targets, answers)
 
 
-def translate(
-    network: nn.Module, sequences: Sequence[Sequence[int]], facts: PairFacts
-) -> list[writing.Written]:
-    """Translate sources, each a list of tokens with its end, by beam search."""
-    tokens, starts = ragged.joined(sequences)
-    where = next(network.parameters()).device
-    network.eval()
-    found: dict[int, writing.Written] = {}
-    for index in ragged.sorted_batches(starts.diff(), max(1, WRITTEN // facts.beam) * 4):
-        lengths = starts.diff()[index].tolist()
-        written = writing.write(
-            network,
-            ragged.gathered(tokens, starts, index, PAD).to(where),
-            [min(facts.longest, 2 * length + 10) for length in lengths],
-            begin=BEGIN,
-            end=END,
-            never=(PAD, BEGIN, UNKNOWN),
-            beam=facts.beam,
-            length_penalty=facts.length_penalty,
-        )
-        found |= dict(zip(index.tolist(), written, strict=True))
-        tell("translating", len(found), len(sequences))
-    return [found[number] for number in range(len(sequences))]
+def translate(network: nn.Module, texts: Sequence[str], facts: PairFacts) -> list[writing.Written]:
+    """Translate texts by beam search, in at most twice their tokens and ten more."""
+    never = (PAD, BEGIN, UNKNOWN)
+    rules = writing.Rules(BEGIN, END, never, facts.beam, facts.length_penalty)
+    sequences = pairtexts.encoded(texts, facts)
+    return writing.write(network, sequences, lambda n: min(facts.longest, 2 * n + 10), rules)
 
 
 def predict(network: nn.Module, facts: PairFacts, raw: Any) -> Sequence[Prediction]:
     """Translate a sentence, a list of sentences, or the lines of a text file."""
     texts = pairtexts.read_raw(raw, facts)
     full = [n for n, text in enumerate(texts) if text]
-    found = translate(network, pairtexts.encoded([texts[n] for n in full], facts), facts)
-    answers = dict(zip(full, found, strict=True))
-    return [
-        Prediction(text, facts.vocabulary.decode(answers[n].tokens), {"score": answers[n].score})
-        if n in answers
-        else Prediction(text, "", {"score": 0.0})
-        for n, text in enumerate(texts)
-    ]
-
-
-def reading(facts: PairFacts, _decision: Decision | None) -> Reading:
-    """The figures, with what others must know to compare theirs."""
-    note = (
-        f"Translated by beam search, {facts.beam} beginnings at once, length penalty "
-        f"{facts.length_penalty:g} (Wu et al. 2016). {translated.signatures(facts.target)}."
-    )
-    return Reading(translated.METRICS, (note,))
+    found = dict(zip(full, translate(network, [texts[n] for n in full], facts), strict=True))
+    answers = []
+    for n, text in enumerate(texts):
+        ours = facts.vocabulary.decode(found[n].tokens) if text else ""
+        answers.append(Prediction(text, ours, {"score": found[n].score if text else 0.0}))
+    return answers
 
 
 def shown(review: Review[Batch]) -> Table | None:
@@ -221,7 +189,7 @@ TASK = Task(
     metrics=translated.METRICS,
     chosen_by=("accuracy", "loss"),
     predict=predict,
-    reading=reading,
+    reading=translated.reading,
     views={"translations": shown},
     output_names=lambda facts: [
         facts.vocabulary.token(number) for number in range(len(facts.vocabulary))
