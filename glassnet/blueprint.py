@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glassnet import cost, network
@@ -23,6 +24,8 @@ from glassnet.recipe import NetworkKnobs
 
 TRIALS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 28, 28), 10), ((20,), 10))
 """Inputs and outputs for a network whose file names none: a small image, the row of a table."""
+TOKENS, VOCABULARY, CLASSES = 64, 8000, 2
+"""Length of a text, different tokens, and classes, for a network that reads texts."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,12 @@ class Blueprint:
 
     network: dict[str, Any]
     """Name and all knobs."""
+    reads: str
+    """'numbers'; 'tokens', 'stream' or 'pairs' if it reads texts."""
+    vocabulary: int | None
+    """How many different tokens it knows, if it reads texts."""
     input_shape: tuple[int, ...]
-    """Without the batch axis."""
+    """Without the batch axis; of a text, how many tokens."""
     num_outputs: int
     layers: list[Layer]
     """In the order in which they act; one that acts twice is there twice."""
@@ -45,6 +52,8 @@ class Blueprint:
         """As plain data."""
         return {
             "network": self.network,
+            "reads": self.reads,
+            "vocabulary": self.vocabulary,
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
             "parameters": self.parameters,
@@ -57,14 +66,23 @@ def draw(
     knobs: NetworkKnobs,
     input_shape: tuple[int, ...] | None = None,
     num_outputs: int | None = None,
+    reads: str | None = None,
+    vocabulary: int | None = None,
 ) -> Blueprint:
     """Build a network on paper; unset shapes are those of its paper.
+
+    ``reads`` is what it is fed, of what its file says that it can read; unset: the first of these.
 
     Raises:
         UserError: the knobs are wrong, or the network does not take such inputs.
     """
     knobs = network.resolved(knobs)
     module = vars(sys.modules[network.find(knobs.name).__module__])
+    reads = reads or network.reads(knobs.name)[0]
+    if reads != "numbers":
+        return _of_texts(knobs, reads, input_shape, num_outputs, vocabulary)
+    if vocabulary is not None:
+        raise UserError(f"--vocabulary {vocabulary}: network {knobs.name} reads no texts.")
     usual = (
         [(module["PAPER_INPUT"], module["PAPER_OUTPUTS"])] if "PAPER_INPUT" in module else TRIALS
     )
@@ -77,23 +95,65 @@ def draw(
     return _drawn(knobs, *trials[-1])
 
 
-def _drawn(knobs: NetworkKnobs, input_shape: tuple[int, ...], num_outputs: int) -> Blueprint:
+def _of_texts(
+    knobs: NetworkKnobs,
+    reads: str,
+    input_shape: tuple[int, ...] | None,
+    num_outputs: int | None,
+    vocabulary: int | None,
+) -> Blueprint:
+    """A network that reads texts: outputs are classes, or else all tokens."""
+    shape = input_shape or (TOKENS,)
+    if len(shape) != 1:
+        sides = "x".join(map(str, shape))
+        raise UserError(
+            f"--input {sides}: network {knobs.name} reads texts; expected how many tokens, as in "
+            f"--input {TOKENS}."
+        )
+    if reads == "tokens":
+        return _drawn(knobs, shape, num_outputs or CLASSES, reads, vocabulary or VOCABULARY)
+    if num_outputs is not None:
+        raise UserError(
+            f"--classes {num_outputs}: network {knobs.name} answers with tokens; set --vocabulary."
+        )
+    return _drawn(knobs, shape, vocabulary or VOCABULARY, reads, vocabulary or VOCABULARY)
+
+
+def _drawn(
+    knobs: NetworkKnobs,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    reads: str = "numbers",
+    vocabulary: int | None = None,
+) -> Blueprint:
     own = knobs.name.endswith(".py")  # a user's own network may look at its numbers
     with ExitStack() as stack:
         if not own:
             stack.enter_context(torch.device("meta"))
             stack.enter_context(Undrawn())  # type: ignore[no-untyped-call]
-        built = network.build_network(knobs, input_shape, num_outputs)
-        layers = cost.layers(built, torch.zeros(1, *input_shape))
+        built = network.build_network(
+            knobs, input_shape, num_outputs, reads=reads, vocabulary=vocabulary
+        )
+        layers = cost.layers(built, _example(reads, input_shape))
     told = [layer for layer in layers if layer.kind != "Identity"]
     return Blueprint(
         network={"name": knobs.name, **knobs.options},
+        reads=reads,
+        vocabulary=vocabulary,
         input_shape=input_shape,
         num_outputs=num_outputs,
         layers=told,
         parameters=sum(p.numel() for p in built.parameters()),
         flops=sum(layer.flops for layer in layers),
     )
+
+
+def _example(reads: str, input_shape: tuple[int, ...]) -> Tensor:
+    """One example of what a network reads; no token of it is padding."""
+    if reads == "numbers":
+        return torch.zeros(1, *input_shape)
+    sides = (2,) if reads == "pairs" else ()
+    return torch.ones(1, *sides, *input_shape, dtype=torch.int64)
 
 
 class Undrawn(TorchDispatchMode):
@@ -121,7 +181,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9]\d*([x×,][1-9]\d*)*", text):
         raise UserError(
             f"--input {text}: expected channels x height x width, as in 3x224x224, "
-            "or the number of columns of a table."
+            "or the number of columns of a table, or of tokens."
         )
     shape = tuple(int(side) for side in re.split("[x×,]", text))
     if math.prod(shape) > LARGEST:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from glassnet.task import B, Data, Learner
 
@@ -45,29 +45,37 @@ class Cost:
 def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     """List the layers in the order in which they act on ``inputs`` (one example).
 
-    One that acts several times, as on several views of an image, is listed once with all its FLOPs.
+    One that acts several times, as on several views of an image, is listed once with all its FLOPs;
+    one that consists of others only if it computes something itself, as attention does.
     """
     found: dict[str, Layer] = {}
     counter = Flops()  # type: ignore[no-untyped-call]
-    before: dict[str, int] = {}
+    # FLOPs of the layers within each layer that acts now, the outermost first.
+    inside: list[int] = [0]
+    before: list[int] = []
 
-    def enter(name: str) -> Callable[..., None]:
-        return lambda *_: before.__setitem__(name, counter.total)
+    def enter(*_: Any) -> None:
+        before.append(counter.total)
+        inside.append(0)
 
     def leave(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, _: Any, output: Any) -> None:
-            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
-            size = sum(p.numel() for p in layer.parameters())
-            flops = counter.total - before[name]
+            total = counter.total - before.pop()
+            flops = total - inside.pop()
+            inside[-1] += total
+            if next(layer.children(), None) is not None and not flops:
+                return  # all is done by the layers within it
+            first = output[0] if isinstance(output, tuple) else output
+            shape = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+            size = sum(p.numel() for p in layer.parameters(recurse=False))
             if name in found:
                 flops += found[name].flops
             found[name] = Layer(name, type(layer).__name__, shape, size, flops)
 
         return hook
 
-    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
-    handles = [m.register_forward_pre_hook(enter(n)) for n, m in leaves]
-    handles += [m.register_forward_hook(leave(n)) for n, m in leaves]
+    handles = [m.register_forward_pre_hook(enter) for m in network.modules()]
+    handles += [m.register_forward_hook(leave(n)) for n, m in network.named_modules()]
     was_training = network.training
     network.eval()
     with torch.no_grad(), counter:
@@ -78,8 +86,27 @@ def layers(network: nn.Module, inputs: Tensor) -> list[Layer]:
     return list(found.values())
 
 
+def _attention(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
+    flops: int = sdpa_flop_count(q.shape, k.shape, v.shape)
+    return flops
+
+
+def _recurrent(inputs: Tensor, of_input: Tensor, of_past: Tensor, *_: Any, **__: Any) -> int:
+    steps = inputs.shape[0] * inputs.shape[1]
+    return 2 * steps * (of_input.numel() + of_past.numel())
+
+
+FORMULAS: dict[Any, Callable[..., int]] = {
+    **flop_registry,
+    # What a CPU has kernels for, and torch's table lacks.
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten.mkldnn_rnn_layer: _recurrent,
+}
+"""What an operation costs, by its arguments."""
+
+
 class Flops(TorchDispatchMode):
-    """Counts additions and multiplications, by torch's own table of formulas.
+    """Counts additions and multiplications, by ``FORMULAS``.
 
     torch's ``FlopCounterMode`` counts the same, but its first use imports the compiler: 0.7 s and
     70 MB, for every report.
@@ -96,7 +123,7 @@ class Flops(TorchDispatchMode):
     ) -> Any:
         """Run one operation, and add what it cost."""
         output = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
+        formula = FORMULAS.get(func.overloadpacket)
         if formula is not None:
             self.total += formula(*args, **(kwargs or {}), out_val=output)
         return output

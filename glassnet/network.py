@@ -73,18 +73,21 @@ def build_network(
     return nn.Sequential(*front, network) if front else network
 
 
-def _require(name: str, reads: str) -> None:
+def reads(name: str) -> tuple[str, ...]:
+    """What a network can be fed: numbers, tokens, stream, pairs; read from its file's text."""
+    found: tuple[str, ...] = listing.constant(
+        "networks", listing.family("networks", name)[0], "READS", ("numbers",)
+    )
+    return found
+
+
+def _require(name: str, fed: str) -> None:
     """Refuse a network that reads something else, and name those that fit."""
-    found = listing.constant("networks", listing.family("networks", name)[0], "READS", ("numbers",))
-    if reads in found:
+    if fed in reads(name):
         return
-    fitting = [
-        other
-        for other in listing.names("networks")
-        if reads in listing.constant("networks", other, "READS", ("numbers",))
-    ]
+    fitting = [other for other in listing.names("networks") if fed in reads(other)]
     raise UserError(
-        f"network {name} reads {' or '.join(found)}, and this task feeds {reads}. Networks for "
+        f"network {name} reads {' or '.join(reads(name))}, and this task feeds {fed}. Networks for "
         f"it: {', '.join(fitting)}."
     )
 

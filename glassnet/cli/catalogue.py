@@ -18,18 +18,19 @@ def tasks(options: Options) -> int:
 def networks(options: Options) -> int:
     """List the networks, or show one, layer by layer, for inputs of any shape."""
     if options.name is None:
-        if options.input or options.classes or options.knobs:
+        if any((options.input, options.classes, options.reads, options.vocabulary, options.knobs)):
             raise UserError("Name a network, as in `glassnet networks resnet50 --input 3x64x64`.")
         return _entries(options, "networks", lambda name: "")
     from glassnet import blueprint, listing, network
     from glassnet.cli.text import knob_help, layer_table
     from glassnet.recipe import NetworkKnobs
 
-    if options.classes is not None and options.classes < 1:
-        raise UserError(f"--classes {options.classes}: expected 1 or more.")
+    for flag, value in (("classes", options.classes), ("vocabulary", options.vocabulary)):
+        if value is not None and value < 1:
+            raise UserError(f"--{flag} {value}: expected 1 or more.")
     shape = blueprint.parse_shape(options.input) if options.input else None
     knobs = NetworkKnobs(name=options.name, **_network_knobs(options.knobs))
-    drawn = blueprint.draw(knobs, shape, options.classes)
+    drawn = blueprint.draw(knobs, shape, options.classes, options.reads, options.vocabulary)
     name = str(drawn.network["name"])
     path = Path(name) if name.endswith(".py") else listing.file("networks", name)
     of_name = knob_help(network.schema(network.find(name)), "network.")
@@ -123,8 +124,20 @@ VERBS = (
                 {
                     "metavar": "SHAPE",
                     "help": "channels x height x width of an image, as 3x224x224, or the number "
-                    "of columns of a table (default: the paper's)",
+                    "of columns of a table, or of tokens of a text (default: the paper's)",
                 },
+            ),
+            (
+                ("--reads",),
+                {
+                    "choices": ("tokens", "stream", "pairs"),
+                    "help": "of a network for texts: one answer for a text, one for each token, or "
+                    "a translation (default: the first that it can)",
+                },
+            ),
+            (
+                ("--vocabulary",),
+                {"type": int, "metavar": "N", "help": "of a network for texts: different tokens"},
             ),
             (
                 ("--classes",),

@@ -16,6 +16,7 @@ token: ``State``, a list of (keys, values), each (B, H, S, E).
 # E = D / H width of a head.
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
@@ -40,7 +41,7 @@ Positions: TypeAlias = Annotated[
 ]
 Activation: TypeAlias = Literal["relu", "gelu", "gelu_tanh"]
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "gelu_tanh": partial(nn.GELU, approximate="tanh"),
@@ -81,9 +82,7 @@ class Attend(Explicit):
             seen = q_BHTE.new_ones((asking, asked), dtype=torch.bool).tril(asked - asking)
         rate = self.dropout if self.training else 0.0
         if not self.explicit:
-            return F.scaled_dot_product_attention(
-                q_BHTE, k_BHSE, v_BHSE, attn_mask=seen, dropout_p=rate, is_causal=causal
-            )
+            return F.scaled_dot_product_attention(q_BHTE, k_BHSE, v_BHSE, seen, rate, causal)
         scores_BHTS = q_BHTE @ k_BHSE.mT / math.sqrt(q_BHTE.shape[-1])
         if seen is not None:
             scores_BHTS = scores_BHTS.masked_fill(~seen, -math.inf)
@@ -94,12 +93,12 @@ class Attend(Explicit):
 class SelfAttention(nn.Module):
     """Every token asks the tokens of its own text."""
 
-    def __init__(self, width: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, num_heads: int, dropout: float = 0.0, bias: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query_key_value = nn.Linear(width, 3 * width)
+        self.query_key_value = nn.Linear(width, 3 * width, bias)
         self.attend = Attend(dropout)
-        self.output = nn.Linear(width, width)
+        self.output = nn.Linear(width, width, bias)
 
     def forward(
         self,
@@ -164,17 +163,20 @@ class Block(nn.Module):
         attention_dropout: float = 0.0,
         norm_first: bool = True,
         across: bool = False,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.norm_first = norm_first
-        self.within_norm = nn.LayerNorm(width)
-        self.within = SelfAttention(width, num_heads, attention_dropout)
+        self.within_norm = nn.LayerNorm(width, bias=bias)
+        self.within = SelfAttention(width, num_heads, attention_dropout, bias)
         if across:
             self.across_norm = nn.LayerNorm(width)
             self.across = CrossAttention(width, num_heads, attention_dropout)
-        self.dense_norm = nn.LayerNorm(width)
+        self.dense_norm = nn.LayerNorm(width, bias=bias)
         self.dense = nn.Sequential(
-            nn.Linear(width, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, width)
+            nn.Linear(width, hidden, bias),
+            ACTIVATIONS[activation](),
+            nn.Linear(hidden, width, bias),
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -256,7 +258,8 @@ class Tied(nn.Module):
 
 def in_heads(x_BTD: Tensor, num_heads: int) -> Tensor:
     """(B, T, D) -> (B, H, T, E): each head has a part of the width."""
-    return x_BTD.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+    x_BTHE: Tensor = x_BTD.unflatten(-1, (num_heads, -1))
+    return x_BTHE.transpose(1, 2)
 
 
 def waves(places_T: Tensor, width: int) -> Tensor:

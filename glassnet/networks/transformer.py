@@ -77,7 +77,7 @@ class Transformer(nn.Module):
             Literal["before", "after"],
             Field(
                 description="Where a block normalizes: before each part, or after each sum as in "
-                "2017, which needs `fit.warmup`."
+                "2017, which needs `fit.schedule.warmup`."
             ),
         ] = "before",
         activation: Annotated[
@@ -158,10 +158,11 @@ class Transformer(nn.Module):
     def read(self, source_BS: Tensor) -> dict[str, Any]:
         """Return what the decoder asks: keys and values of the source for each of its blocks."""
         features_BSD = self.encode(source_BS)
-        return {
-            "blocks": [block.across.read(features_BSD) for block in self.decoder],
-            "seen": to_be_asked(source_BS),
-        }
+        asked: State = []
+        for block in self.decoder:
+            assert isinstance(block, Block)
+            asked.append(block.across.read(features_BSD))
+        return {"blocks": asked, "seen": to_be_asked(source_BS)}
 
     def follow(
         self, tokens_BT: Tensor, memory: dict[str, Any], state: State | None = None
