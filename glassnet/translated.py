@@ -89,12 +89,14 @@ def per_token(smoothing: float) -> Loss:
 
     def loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
         """Return (B,)."""
-        real_BT = targets_BT != PAD
         each = nn.functional.cross_entropy(
-            logits_BTV[real_BT], targets_BT[real_BT], reduction="none", label_smoothing=smoothing
+            logits_BTV.flatten(0, 1),
+            targets_BT.flatten(),
+            reduction="none",
+            ignore_index=PAD,
+            label_smoothing=smoothing,
         )
-        summed = each.new_zeros(len(targets_BT)).index_add(0, real_BT.nonzero()[:, 0], each)
-        return summed / real_BT.sum(1)
+        return each.view_as(targets_BT).sum(1) / (targets_BT != PAD).sum(1)
 
     return loss
 
