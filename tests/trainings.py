@@ -141,6 +141,8 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_rows(path, folder, count)
     if kind == "images":
         return _raw_images(path, folder, count)
+    if kind == "pairs":
+        return _raw_sentences(path, folder, count)
     raise AssertionError(
         f"tests/trainings.py does not know how to take single raw inputs out of {kind!r} data: "
         "add a function beside _raw_rows and _raw_images"
@@ -153,6 +155,14 @@ def _raw_rows(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     frame: pl.DataFrame = tablefiles.read(path).frame[:count]
     frame.write_csv(folder / "new.csv")
     return [frame[i : i + 1] for i in range(count)], folder / "new.csv"
+
+
+def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import pairs
+
+    texts = [source for source, _ in pairs.open_pairs(path, source="en", target="de").texts[:count]]
+    (folder / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return list(texts), folder / "new.txt"
 
 
 def _raw_images(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

@@ -67,9 +67,7 @@ class DataSet:
     licence: str
     homepage: str
     target: str = ""
-    """The column to predict, or the language to translate into; empty for images."""
-    source: str = ""
-    """The language to translate from."""
+    """The column to predict; empty for images."""
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
@@ -81,6 +79,8 @@ class DataSet:
     """Names for files without a header."""
     select: Mapping[str, str] = field(default_factory=dict)
     """New name -> old name of the columns that are kept of a table."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Knobs that go with it unless others are given, such as its customary split."""
     files: tuple[Item, ...] = ()
 
 
