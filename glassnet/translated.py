@@ -123,8 +123,8 @@ def forced(network: nn.Module, examples: Examples[Batch], batches: Sequence[Tens
 @functools.cache
 def judges(language: str = "") -> tuple[Judge, Judge]:
     """SacreBLEU's BLEU and chrF for a target language, with its defaults."""
-    from sacrebleu.metrics import BLEU as Bleu
-    from sacrebleu.metrics import CHRF as Chrf
+    from sacrebleu.metrics.bleu import BLEU as Bleu
+    from sacrebleu.metrics.chrf import CHRF as Chrf
 
     return Bleu(tokenize=UNSPACED.get(language[:2])), Chrf()
 

@@ -516,5 +516,5 @@ def test_named_sets_are_pairs_that_need_no_more_knobs() -> None:
         assert (entry.kind, len(entry.knobs["source"]), len(entry.target)) == ("pairs", 2, 2)
     assert numerals.german(721) == "siebenhunderteinundzwanzig"
     assert len(set(map(numerals.german, range(1000)))) == 1000
-    _, recipe = catalog.resolve("numbers-en-de", {})
+    recipe: Any = catalog.resolve("numbers-en-de", {})[1]
     assert (recipe.task, recipe.source, recipe.target) == ("translation", "en", "de")

@@ -14,8 +14,9 @@ from glassnet.task import Look, Problem
 
 def look(path: str | Path, target: str | None) -> Look | None:
     """What a path holds; None unless languages are named there, by files or by columns."""
-    if references.is_database(path) or not references.exists(path := Path(path)):
+    if references.is_database(path) or not references.exists(Path(path)):
         return None
+    path = Path(path)
     if not (_has_languages(path) if path.is_dir() else _is_of_languages(path)):
         return None
     parts = pairfiles.find(path)
