@@ -253,7 +253,7 @@ def test_a_source_is_translated_alone_as_among_others(beam: int) -> None:
         assert writing.write(network, [one], lambda n: n + 3, rules) == [expected]
 
 
-@pytest.mark.parametrize("name", ["transformer"])
+@pytest.mark.parametrize("name", ["transformer", "seq2seq", "seq2seq-attention"])
 def test_translations_are_as_probable_as_they_say(name: str) -> None:
     from glassnet.network import build_network
     from glassnet.recipe import NetworkKnobs
