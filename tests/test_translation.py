@@ -510,11 +510,11 @@ def test_unknown_characters_are_told_at_prediction(tmp_path: Path) -> None:
 
 
 def test_named_sets_are_pairs_that_need_no_more_knobs() -> None:
-    for name in ("numbers-en-de", "multi30k-en-de", "multi30k-de-en", "multi30k-en-fr"):
+    for name in ("numbers-de-en", "multi30k-en-de", "multi30k-de-en", "multi30k-en-fr"):
         entry = sources.named(name)
         assert entry is not None
         assert (entry.kind, len(entry.knobs["source"]), len(entry.target)) == ("pairs", 2, 2)
     assert numerals.german(721) == "siebenhunderteinundzwanzig"
     assert len(set(map(numerals.german, range(1000)))) == 1000
-    recipe: Any = catalog.resolve("numbers-en-de", {})[1]
-    assert (recipe.task, recipe.source, recipe.target) == ("translation", "en", "de")
+    recipe: Any = catalog.resolve("numbers-de-en", {})[1]
+    assert (recipe.task, recipe.source, recipe.target) == ("translation", "de", "en")

@@ -160,7 +160,7 @@ def _raw_rows(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
 def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     from glassnet.data import pairs
 
-    texts = [source for source, _ in pairs.open_pairs(path, source="en", target="de").texts[:count]]
+    texts = [source for source, _ in pairs.open_pairs(path, source="de", target="en").texts[:count]]
     (folder / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     return list(texts), folder / "new.txt"
 

@@ -6,6 +6,7 @@ two columns of a table (TSV, CSV, Parquet), or JSON lines, also with the pair un
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -179,8 +180,8 @@ TASK = Task(
     network=network,
     fill=learners.filler(
         lr={"muon": 1e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.1},
-        batch_size=lambda n: 2 ** between(4, 7, 8),
-        epochs=lambda n: between(3, 900_000 / n, 100),
+        batch_size=lambda n: 2 ** between(4, math.log2(n / 20), 7),
+        epochs=lambda n: between(3, 600_000 / n, 100),
     ),
     learner=learner,
     cut=cut,
