@@ -249,13 +249,26 @@ class Embedding(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens_BT: Tensor, first: int = 0) -> tuple[Tensor, KeysValues | None]:
-        """Return vectors (B, T, D) and the turns of rotary positions; ``first`` is the place."""
+        """Return vectors (B, T, D) and the turns of rotary positions.
+
+        Args:
+            tokens_BT: What is read now.
+            first: The place of the first of them: how many were read before.
+
+        Raises:
+            ValueError: If learned positions do not reach that far.
+        """
         x_BTD = self.tokens(tokens_BT)
         if self.scale != 1:
             x_BTD = x_BTD * self.scale
         places_T = torch.arange(first, first + tokens_BT.shape[1], device=tokens_BT.device)
         turns = None
         if self.positions == "learned":
+            if len(places_T) + first > self.places.num_embeddings:
+                raise ValueError(
+                    f"{len(places_T) + first} tokens are more than the "
+                    f"{self.places.num_embeddings} places that were learned"
+                )
             x_BTD = x_BTD + self.places(places_T)
         elif self.positions == "sinusoidal":
             x_BTD = x_BTD + waves(places_T, x_BTD.shape[-1]).to(x_BTD.dtype)
