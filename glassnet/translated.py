@@ -184,5 +184,6 @@ def examples(review: Review[Any], texts: Sequence[tuple[str, str]]) -> Table | N
         for name, positions in groups.items()
         for position in positions
     ]
-    columns = ["", "chrF", review.facts.source, f"reference ({review.facts.target})", "ours", ""]
+    names = [review.facts.source, f"reference ({review.facts.target})", "ours", "where"]
+    columns = ["which", "chrF", *names]
     return Table("Translations", columns, rows, note="by the chrF of the sentence, 0 to 100")
