@@ -29,7 +29,7 @@ ROOMS = {
         "findings", "separable", "plane", "blueprint", "augmented", "weights", "weightfiles",
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
         "wording", "wordweights", "publishedwords", "textual",
-        "language", "languageviews", "sampling", "carrying", "translated", "writing",
+        "language", "languageviews", "sampling", "carrying", "translated", "writing", "inner",
     },
     "data": {"data"},
     "tasks": {"tasks"},
@@ -38,7 +38,7 @@ ROOMS = {
     "after": {"trained", "evaluate", "explain"},
     "tools": {
         "dryrun", "rangetest", "goals", "checkup", "show", "showcase", "optimizer_race",
-        "optimizer_page", "diagnosis", "inspection", "convolving",
+        "optimizer_page", "diagnosis", "inspection", "convolving", "fading",
     },
     "api": {"api", "estimators"},
     "cli": {"cli", "__main__"},
