@@ -22,7 +22,8 @@ How ours differs:
 A layer of H units that reads D numbers has 3 H (D + H + 2) parameters in each direction.
 
 When to use it: as an LSTM; which of the two is better differs from data to data, and by little. It
-has a quarter fewer weights, but torch's LSTM is the faster one on processors from Intel and AMD.
+has a quarter fewer weights, but is not faster: on processors torch's LSTM takes as long or half as
+long (docs/log.md).
 """
 
 # Letters in tensor names: B examples, D numbers of an input, H of a hidden state.
