@@ -39,6 +39,7 @@ from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
+from glassnet.sampling import Sampling
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
 
@@ -164,6 +165,33 @@ class TrainedRun:
     def predict(self, raw: Any) -> list[Prediction]:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.predict(raw))
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        tokens: int = 300,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Continue a text; yields pieces of it as they are written, without the prompt.
+
+        Args:
+            prompt: How the text begins; empty: a new document, or a new line.
+            tokens: How many are written, at most.
+            temperature: 0 takes the most probable token, 1 draws by the network's probabilities.
+            top_k: Draw among so many most probable tokens; None: among all.
+            top_p: Draw among the most probable tokens that together have this probability.
+            seed: Same seed, same text.
+
+        Raises:
+            UserError: If the run's task writes no text, a number is out of its range, or the
+                prompt has characters that the training text had not.
+        """
+        given = prompt, tokens, temperature, top_k, top_p, seed
+        return _written(self._trained.task, self.network, self.facts, *given)
 
     def finetune(self, data: Any, **options: Any) -> TrainedRun:
         """Train further on other data; see ``glassnet.finetune``."""
@@ -347,6 +375,18 @@ def train(
     return _train(data, {"task": task, "network": network, **knobs}, name, runs, show)
 
 
+def _written(
+    task: Any, network: Any, facts: Any, prompt: str = "", tokens: int = 300,
+    temperature: float = 0.8, top_k: int | None = None, top_p: float | None = None, seed: int = 0,
+) -> Iterator[str]:  # fmt: skip
+    """See ``TrainedRun.generate``."""
+    if task.generate is None:
+        raise UserError("This task writes no texts: choose a run of language-modelling.")
+    how = Sampling(tokens, temperature, top_k, top_p, seed)
+    pieces: Iterator[str] = task.generate(network, facts, prompt, how)
+    return pieces
+
+
 def finetune(
     weights: str | Path | TrainedRun,
     data: Any,
@@ -391,6 +431,30 @@ def _reference(data: Any, runs: Path, knobs: dict[str, Any]) -> tuple[str, dict[
     if isinstance(data, tuple) and str(reference).endswith(".parquet"):
         knobs = {"target": memory.TARGET, **knobs}
     return str(reference), {key: value for key, value in knobs.items() if value is not None}
+
+
+def writer(origin: str | Path, trust_code: bool = False) -> Callable[..., Iterator[str]]:
+    """What continues texts: ``generate`` of a run, or of published weights as they are.
+
+    Args:
+        origin: A run folder; a folder with a GPT-2 as transformers writes it, or its name on the
+            Hub, such as openai-community/gpt2.
+        trust_code: As for ``load``.
+
+    Raises:
+        UserError: If there is neither, or it writes no texts.
+    """
+    place = Path(origin)
+    if (
+        (place / "run.json").exists()
+        or not (place / "config.json").exists()
+        and (place.exists() or (len(place.parts) > 1 and place.parent.exists()))
+    ):
+        return load(origin, trust_code).generate
+    task = catalog.task("language-modelling")
+    assert task.published is not None
+    network, facts = task.published(str(origin))
+    return functools.partial(_written, task, network, facts)
 
 
 def load(path: str | Path, trust_code: bool = False) -> TrainedRun:

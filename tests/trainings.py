@@ -143,6 +143,10 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_images(path, folder, count)
     if kind == "pairs":
         return _raw_sentences(path, folder, count)
+    if kind == "texts":
+        return _raw_texts(path, folder, count)
+    if kind == "corpus":
+        return _raw_prompts(path, folder, count)
     raise AssertionError(
         f"tests/trainings.py does not know how to take single raw inputs out of {kind!r} data: "
         "add a function beside _raw_rows and _raw_images"
@@ -163,6 +167,22 @@ def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Pat
     texts = [source for source, _ in pairs.open_pairs(path, source="de", target="en").texts[:count]]
     (folder / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     return list(texts), folder / "new.txt"
+
+
+def _raw_texts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import textlayouts
+
+    texts = textlayouts.find(path).texts[:count]
+    (folder / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return list(texts), folder / "new.txt"
+
+
+def _raw_prompts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    """The first words of some lines, to be continued."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line][:count]
+    prompts = [" ".join(line.split()[:2]) for line in lines]
+    (folder / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
+    return list(prompts), folder / "prompts.txt"
 
 
 def _raw_images(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

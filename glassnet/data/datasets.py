@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'pairs', …"""
+    """'images', 'table', 'texts', 'corpus' or 'pairs'"""
     licence: str
     homepage: str
     target: str = ""
@@ -71,7 +71,7 @@ class DataSet:
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
-    """The set of scikit-learn or of ``shapes`` that is written out; it needs no network."""
+    """The set of scikit-learn, or of a file beside this one, that is written out."""
     open: str = ""
     """The file to open if it is not the whole folder."""
     classes: tuple[str, ...] = ()
@@ -353,6 +353,15 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import numerals
 
         _write(folder / data.open, numerals.as_table())
+    elif data.builtin == "brackets":
+        from glassnet.data import brackets
+
+        if not (folder / data.open).exists():
+            _write(folder / data.open, brackets.as_csv())
+    elif data.builtin == "counting":
+        from glassnet.data import counting
+
+        _write(folder / data.open, counting.text())
     else:
         _write_bunch(data, folder / data.open)
 
