@@ -239,6 +239,15 @@ def test_gpt_refuses_more_tokens_than_its_context() -> None:
     assert gpt(length=8, context=20).context == 20
 
 
+def test_a_transformer_with_learned_positions_refuses_more_tokens_than_it_has_places() -> None:
+    network = transformer("tokens", positions="learned")
+    assert network.context == 12
+    with pytest.raises(ValueError, match="13 tokens are more than the 12 places"):
+        network(tokens(1, 13))
+    assert transformer("tokens").context is None
+    assert transformer("tokens")(tokens(1, 40)).isfinite().all()
+
+
 @all_positions
 @both
 def test_a_translation_is_written_token_by_token_as_it_is_read_at_once(

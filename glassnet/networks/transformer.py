@@ -42,7 +42,7 @@ POOLING = {"mean": mean_over_text, "max": max_over_text}
 class Transformer(nn.Module):
     """An encoder with one answer for a text, or an encoder and a decoder for pairs of texts."""
 
-    context = None
+    context: int | None = None
     """It sets no limit, except with learned positions."""
 
     def __init__(
