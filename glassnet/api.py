@@ -15,6 +15,7 @@ from glassnet import (
     convolving,
     diagnosis,
     evaluate,
+    fading,
     figures,
     inspection,
     loop,
@@ -30,15 +31,19 @@ from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
-from glassnet.explain import evidence, seen
+from glassnet.explain import asked, evidence, seen
 from glassnet.explain import trace as tracing
+from glassnet.explain.read import Reading
 from glassnet.explain.seen import Explanation
 from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
+from glassnet.fading import NETWORKS as RECURRENT
+from glassnet.fading import Gradients
 from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
+from glassnet.sampling import Sampling
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
 
@@ -165,6 +170,33 @@ class TrainedRun:
         """Answer raw inputs: a path, a folder, an array, a list or a DataFrame."""
         return list(self._trained.predict(raw))
 
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        tokens: int = 300,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Continue a text; yields pieces of it as they are written, without the prompt.
+
+        Args:
+            prompt: How the text begins; empty: a new document, or a new line.
+            tokens: How many are written, at most.
+            temperature: 0 takes the most probable token, 1 draws by the network's probabilities.
+            top_k: Draw among so many most probable tokens; None: among all.
+            top_p: Draw among the most probable tokens that together have this probability.
+            seed: Same seed, same text.
+
+        Raises:
+            UserError: If the run's task writes no text, a number is out of its range, or the
+                prompt has characters that the training text had not.
+        """
+        given = prompt, tokens, temperature, top_k, top_p, seed
+        return _written(self._trained.task, self.network, self.facts, *given)
+
     def finetune(self, data: Any, **options: Any) -> TrainedRun:
         """Train further on other data; see ``glassnet.finetune``."""
         return finetune(self, data, **options)
@@ -221,42 +253,54 @@ class TrainedRun:
 
     def explain(
         self,
-        images: Any = None,
+        inputs: Any = None,
         *,
         methods: Sequence[str] | None = None,
         about: str | None = None,
         layer: str | None = None,
         data: str | Path | None = None,
         show: bool = True,
-    ) -> Explanation:
+    ) -> Explanation | Reading:
         """Show what the network looks at; the result draws itself in a notebook.
 
         Args:
-            images: Raw images, as for ``predict``: which parts of them speak for the answer. None:
-                what the network has learned (filters, what excites them), and the evidence behind
-                its worst and best answers to validation examples.
-            methods: Of gradcam, occlusion, integrated_gradients, saliency, smoothgrad; None: the
-                first four for images of yours, gradcam for validation examples.
-            about: The class to explain; None: the one that is answered. Only with ``images``.
-            layer: Name of a layer to look into; None: an early one, some in the middle, the last.
+            inputs: Raw images or texts, as for ``predict``: which parts of them speak for the
+                answer; of a language model what it expected at each token, of a translation which
+                words of the source it looked at. None: what the network has learned (filters, what
+                excites them), and the evidence behind its worst and best answers to validation
+                examples.
+            methods: For images gradcam, occlusion, integrated_gradients, saliency, smoothgrad; for
+                texts integrated_gradients, occlusion, gradient_times_input. None: the first four
+                for images of yours, all for texts of yours, one for validation examples.
+            about: The class, or the next token, to explain; None: the one that is answered. Only
+                with ``inputs``.
+            layer: Name of a layer to look into; None: as many as a page holds.
             data: Where the data set is now, if it has moved.
             show: Whether to show progress.
 
         Raises:
-            UserError: If the network has no convolutions over images, or a name is unknown.
+            UserError: If the network reads neither images by convolutions nor words, or a name is
+                unknown.
         """
+        words = asked.of_words(self.facts)
         with watcher(show):
-            if images is not None:
-                return seen.images(self._trained, images, methods or evidence.DEFAULT, about, layer)
+            if inputs is not None:
+                if words:
+                    return asked.texts(self._trained, inputs, methods, about, layer)
+                return seen.images(self._trained, inputs, methods or evidence.DEFAULT, about, layer)
             if about is not None:
                 raise UserError(
-                    "--class says what is explained in an image; without an image each answer to "
-                    "a validation example is explained by itself."
+                    "--class says what is explained in an image or a text; without one each answer "
+                    "to a validation example is explained by itself."
                 )
-            one = seen.able(self._trained)
+            folds = self._trained.run.folds()
+            first = self._trained.fold(folds[0]) if folds else self._trained
+            one = first if words else seen.able(self._trained)
             source = self._source if data is None else None
             review = evaluate.look(one, "validation", source or self._trained.source(data))
             review = evaluate.decided(review, one.decision)
+            if words:
+                return asked.validation(self._trained, review, methods, layer)
             return seen.network(self._trained, review, methods or seen.LEARNED, layer)
 
     def convolve(
@@ -347,6 +391,18 @@ def train(
     return _train(data, {"task": task, "network": network, **knobs}, name, runs, show)
 
 
+def _written(
+    task: Any, network: Any, facts: Any, prompt: str = "", tokens: int = 300,
+    temperature: float = 0.8, top_k: int | None = None, top_p: float | None = None, seed: int = 0,
+) -> Iterator[str]:  # fmt: skip
+    """See ``TrainedRun.generate``."""
+    if task.generate is None:
+        raise UserError("This task writes no texts: choose a run of language-modelling.")
+    how = Sampling(tokens, temperature, top_k, top_p, seed)
+    pieces: Iterator[str] = task.generate(network, facts, prompt, how)
+    return pieces
+
+
 def finetune(
     weights: str | Path | TrainedRun,
     data: Any,
@@ -393,6 +449,30 @@ def _reference(data: Any, runs: Path, knobs: dict[str, Any]) -> tuple[str, dict[
     return str(reference), {key: value for key, value in knobs.items() if value is not None}
 
 
+def writer(origin: str | Path, trust_code: bool = False) -> Callable[..., Iterator[str]]:
+    """What continues texts: ``generate`` of a run, or of published weights as they are.
+
+    Args:
+        origin: A run folder; a folder with a GPT-2 as transformers writes it, or its name on the
+            Hub, such as openai-community/gpt2.
+        trust_code: As for ``load``.
+
+    Raises:
+        UserError: If there is neither, or it writes no texts.
+    """
+    place = Path(origin)
+    if (
+        (place / "run.json").exists()
+        or not (place / "config.json").exists()
+        and (place.exists() or (len(place.parts) > 1 and place.parent.exists()))
+    ):
+        return load(origin, trust_code).generate
+    task = catalog.task("language-modelling")
+    assert task.published is not None
+    network, facts = task.published(str(origin))
+    return functools.partial(_written, task, network, facts)
+
+
 def load(path: str | Path, trust_code: bool = False) -> TrainedRun:
     """Open a run folder, on any machine; the data set is not needed to predict.
 
@@ -437,6 +517,30 @@ def inspect(
 def activations() -> Document:
     """Every activation with its derivative, and when to take which; draws itself in a notebook."""
     return showcase.document(showcase.activations())
+
+
+def gradients(
+    networks: Sequence[str] = RECURRENT,
+    *,
+    length: int = 100,
+    steps: int = 300,
+    seeds: int = 2,
+    show: bool = True,
+) -> Gradients:
+    """How the gradient vanishes through an RNN and not through an LSTM; draws itself in a notebook.
+
+    Args:
+        networks: Recurrent networks from ``glassnet networks``.
+        length: Tokens of a text, 2 to 2,000: so far back a gradient must reach.
+        steps: Of training, about 30 to 60 ms each at 100 tokens; 0: first weights alone.
+        seeds: How often each is measured; the figures have their range.
+        show: Whether to show progress.
+
+    Raises:
+        UserError: If a network is not recurrent or unknown, or a number is out of range.
+    """
+    with watcher(show):
+        return fading.compare(networks, length=length, steps=steps, seeds=seeds)
 
 
 def convolve(

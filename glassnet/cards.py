@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from glassnet.errors import UserError
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+TOKENIZER = "tokenizer_config.json"
 
 IMAGENET: dict[str, Any] = {
     "size": 224,
@@ -48,6 +49,10 @@ class Card:
     """timm's name of the network."""
     config: Mapping[str, Any] | None = None
     """A configuration of the transformers library, from which it builds its network."""
+    made_for: str = ""
+    """The class of transformers that wrote them, such as BertForSequenceClassification."""
+    longest: int | None = None
+    """Tokens that its tokenizer gives at most."""
 
 
 def read(folder: Path) -> Card:
@@ -61,7 +66,8 @@ def read(folder: Path) -> Card:
         if "pretrained_cfg" in config:
             return _of_timm(config)
         if "model_type" in config:
-            return _of_transformers(config, processor)
+            found = _of_transformers(config, processor)
+            return replace(found, longest=_longest(_json(folder / TOKENIZER)))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UserError(
             f"{folder / CONFIG} is not as timm or transformers writes it "
@@ -103,7 +109,15 @@ def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) ->
     if classes == [f"LABEL_{number}" for number in numbers]:  # what it writes if nobody named them
         classes = []
     plain = {key: value for key, value in config.items() if key not in _NOISE}
-    return Card(classes=classes, knobs=_prepared(config, processor), config=plain)
+    made_for = str((config.get("architectures") or [""])[0])
+    knobs = _prepared(config, processor)
+    return Card(classes=classes, knobs=knobs, config=plain, made_for=made_for)
+
+
+def _longest(tokenizer: Mapping[str, Any]) -> int | None:
+    """Where nobody knows, the library writes a number of thirty digits."""
+    found = tokenizer.get("model_max_length")
+    return found if isinstance(found, int) and found < 10**6 else None
 
 
 def _prepared(config: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[str, Any]:

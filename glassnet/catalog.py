@@ -62,6 +62,9 @@ def resolve(
     known = {"target": entry.target} if entry and entry.target else {}
     hints = {k: v for k, v in known.items() if k in chosen.recipe.model_fields}
     own = nested({k: v for k, v in flags.items() if v is not None}, chosen.recipe)
+    customary = {k: v for k, v in (entry.knobs if entry else {}).items()
+                 if k.partition(".")[0] in chosen.recipe.model_fields}  # fmt: skip
+    hints = merge(nested(customary, chosen.recipe), hints)
     values = merge(merge(hints, values), merge(own, {"task": name}))
     values = _by_family({**values, **chosen.bound(values)})
     from glassnet import network

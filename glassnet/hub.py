@@ -9,7 +9,7 @@ bound to the commit that was found first, so that a run does not change when its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,14 @@ from glassnet.progress import tell
 
 NAME = re.compile(r"(?:https://huggingface\.co/|hf-hub:)?([\w.-]+/[\w.-]+?)/?(?:@([\w./-]+))?")
 """``owner/name``, or with a branch, tag or commit: ``owner/name@revision``."""
-DESCRIPTIONS = ("config.json", "preprocessor_config.json")
+TOKENIZERS = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt",
+    "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model",
+)  # fmt: skip
+DESCRIPTIONS = (
+    "config.json", "preprocessor_config.json", "tokenizer_config.json", "special_tokens_map.json",
+    *TOKENIZERS,
+)  # fmt: skip
 TIMEOUT = 10  # seconds until the Hub counts as out of reach
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -36,10 +43,11 @@ def pinned(origin: str) -> str:
     return f"{_parted(origin)[0]}@{folder(origin).name}"
 
 
-def folder(origin: str) -> Path:
+def folder(origin: str, beside: Sequence[str] = ()) -> Path:
     """Return the folder that holds the repository's weights and descriptions, fetched if need be.
 
-    Its name is the commit.
+    Its name is the commit. What is in the cache is enough if one of ``beside`` is with it: other
+    programs keep weights without their tokenizer.
 
     Raises:
         UserError: If the Hub cannot be reached and nothing is cached, or there is no such
@@ -48,7 +56,8 @@ def folder(origin: str) -> Path:
     from huggingface_hub import HfApi, errors
 
     name, revision = _parted(origin)
-    if _COMMIT.fullmatch(revision) and (kept := _cached(name, revision)):
+    kept = _cached(name, revision) if _COMMIT.fullmatch(revision) else None
+    if kept and (not beside or any((kept / file).exists() for file in beside)):
         return kept
     try:
         with _refusals(name, revision):
@@ -78,7 +87,7 @@ def folder(origin: str) -> Path:
     except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:
         raise _unreachable(name, error) from None
     # The branch may have moved in between: no two commits may be mixed.
-    return path.parent if path.parent.name == found.sha else folder(origin)
+    return path.parent if path.parent.name == found.sha else folder(origin, beside)
 
 
 def _parted(origin: str) -> tuple[str, str]:

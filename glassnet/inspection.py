@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glassnet import splits
-from glassnet.data import doctor, images, layouts, sources, tablefiles, tables
+from glassnet.data import doctor, images, layouts, sources, tablefiles, tables, texts
 from glassnet.data.doctor import page, repair
 from glassnet.data.doctor.repair import Repairs
 from glassnet.data.doctor.sheet import Sheet
@@ -36,6 +36,8 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
+    if look.kind not in ("images", "table"):
+        return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
         found = doctor.examine_sheet(_without_target(look), effort)
@@ -58,6 +60,10 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         UserError: If ``out`` exists or cannot be written.
     """
     path = Path(out).expanduser()
+    if look.kind == "texts" and not look.details["text"]:
+        raise UserError(
+            f"--fix {out}: texts in files of their own are not repaired; the findings name them."
+        )
     try:
         if look.kind == "images":
             return repair.images(layouts.find(Path(look.path)), look.problems, path)
@@ -118,6 +124,9 @@ def _opened(look: Look) -> Source[Any] | None:
     """The data as a source; None for a table whose target is not known or cannot be learned."""
     if look.kind == "images":
         return images.open_images(Path(look.path))
+    if look.kind == "texts":
+        columns = {"target": look.details["target"]["name"], "text": look.details["text"]}
+        return texts.open_texts(look.path, **{k: v for k, v in columns.items() if v})
     if "target" not in look.details:
         return None
     target = look.details["target"]

@@ -40,13 +40,22 @@ class Match:
         return "; ".join([*said, *self.notes])
 
 
+OF_IMAGES = ", and images of the size that they were made for by --size"
+
+
 def put(
-    network: nn.Module, weights: Weights, classes: Sequence[str], *, new_head: bool = False
+    network: nn.Module,
+    weights: Weights,
+    classes: Sequence[str],
+    *,
+    new_head: bool = False,
+    advice: str = OF_IMAGES,
 ) -> Match:
     """Lay weights into a network; the head begins anew unless all classes are known by name.
 
     If only some are, none is kept: outputs that have learned are far larger than those that have
-    not, and would win every example at first. With ``new_head`` none is kept either.
+    not, and would win every example at first. With ``new_head`` none is kept either. ``advice`` is
+    what else an error says that the user could choose.
 
     Raises:
         UserError: If anything but the head does not fit; names the layers.
@@ -72,7 +81,7 @@ def put(
     wanted = [name for name in own if name not in head and not name.endswith(COUNTER)]
     unused = [n for n in known if n not in own and not n.endswith(COUNTER)]
     if any(name not in fitting for name in wanted) or (weights.whose and unused):
-        raise _unfit(own, known, wanted, unused, weights)
+        raise _unfit(own, known, wanted, unused, weights, advice)
     network.load_state_dict(fitting, strict=False)
     return Match(weights.origin, sorted(fitting), head, unused, notes)
 
@@ -134,12 +143,27 @@ def _other_classes(theirs: Sequence[str], ours: Sequence[str]) -> str:
     return f"they answer {len(theirs)} classes, of which {common} are among your {len(ours)}"
 
 
+def put_whole(network: nn.Module, weights: Weights) -> Match:
+    """Lay weights into a network that answers what they answered: nothing begins anew.
+
+    Raises:
+        UserError: If anything does not fit; names the layers.
+    """
+    own, known = network.state_dict(), weights.tensors
+    unused = [name for name in known if name not in own]
+    if unused or any(name not in known or known[name].shape != own[name].shape for name in own):
+        raise _unfit(own, known, list(own), unused, weights, "")
+    network.load_state_dict(known)
+    return Match(weights.origin, sorted(known), [])
+
+
 def _unfit(
     own: Mapping[str, Tensor],
     known: Mapping[str, Tensor],
     wanted: Sequence[str],
     unused: Sequence[str],
     weights: Weights,
+    advice: str,
 ) -> UserError:
     """Name the first layers that do not fit, and the network that would."""
     wrong = [
@@ -157,15 +181,14 @@ def _unfit(
     if not weights.whose:
         return UserError(
             f"{said}They are not those of any network known here, or not all of them. Choose the "
-            "network that they were made for by --network, and images of the size that they were "
-            "made for by --size."
+            f"network that they were made for by --network{advice}."
         )
     name = network.pop("name")
     flags = " ".join(f"--network.{k} {_flag(v)}" for k, v in network.items())
     return UserError(
         f"{said}They look like {name} ({', '.join(f'{k} {_flag(v)}' for k, v in network.items())}),"
         f" as {weights.whose} names it. Leave --network out, or ask for it by --network {name} "
-        f"{flags}, with images of the size that they were made for."
+        f"{flags}{advice.replace(' by --size', '')}."
     )
 
 

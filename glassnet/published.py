@@ -10,7 +10,7 @@ what the shapes say about the knobs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,12 @@ class Spelling:
     """What timm calls those that compute the same; others have the same names, and do not."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """What a configuration of transformers must say, or leave to its default, to be the same."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """What of that configuration sets a knob of ours: its key -> the knob."""
+    shaped: Callable[[str, Tensor], Tensor] = lambda name, tensor: (
+        tensor.flatten(1) if _is_dense(name, tensor) else tensor
+    )
+    """Our name, their tensor -> in our shape."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,15 @@ class Recognized:
     network: Mapping[str, Any]
     """Its knobs, with its name."""
     names: Names
+    shaped: Callable[[str, Tensor], Tensor]
 
     def renamed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors under our names, in our shapes; names that are nobody's stay as they are."""
+        """The tensors under our names, in our shapes; names that are nobody's stay as they are.
+
+        Where ours is empty, it is nothing that has learned, and left out.
+        """
         ours = {self.names.get(name, name): tensor for name, tensor in tensors.items()}
-        return {n: t.flatten(1) if _is_dense(n, t) else t for n, t in ours.items()}
+        return {name: self.shaped(name, tensor) for name, tensor in ours.items() if name}
 
     def is_for_imagenet(self, shapes: Shapes) -> bool:
         """Whether it reads colour photographs of a usual size, as far as shapes can say."""
@@ -60,13 +70,17 @@ class Recognized:
 
 
 def recognize(
-    shapes: Shapes, architecture: str = "", config: Mapping[str, Any] | None = None
+    shapes: Shapes,
+    architecture: str = "",
+    config: Mapping[str, Any] | None = None,
+    spellings: Sequence[Spelling] = (),
 ) -> Recognized | None:
     """Say which of our networks a file's tensors belong to; None if to none.
 
     ``architecture`` is what timm calls it, ``config`` the configuration of transformers, if known.
+    ``spellings`` are those to be tried; unset: those of images.
     """
-    for spelling in SPELLINGS:
+    for spelling in spellings or SPELLINGS:
         if spelling.mark not in shapes:
             continue
         if architecture and not re.fullmatch(spelling.architectures, architecture):
@@ -76,7 +90,9 @@ def recognize(
         names = spelling.names(shapes)
         knobs = spelling.knobs({ours: shapes[theirs] for theirs, ours in names.items()})
         if knobs is not None:
-            return Recognized(spelling.whose, knobs, names)
+            said = {ours: config[theirs] for theirs, ours in spelling.told.items()
+                    if config and theirs in config}  # fmt: skip
+            return Recognized(spelling.whose, {**knobs, **said}, names, spelling.shaped)
     return None
 
 

@@ -43,6 +43,8 @@ class Waiting:
         from time import monotonic
 
         now = monotonic()
+        if not done:
+            self.began[what] = now  # the same work may be done again later
         began = self.began.setdefault(what, now)
         pause = 0.5 if sys.stderr.isatty() else 10  # seconds; a log keeps every line
         if now - began < 1 or (now - self.shown < pause and done < total):

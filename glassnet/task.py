@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glassnet.decisions import Decision
     from glassnet.figures import Figure, Table
     from glassnet.recipe import Recipe
+    from glassnet.sampling import Sampling
 
 R = TypeVar("R", bound="Recipe")
 B = TypeVar("B")
@@ -373,6 +374,12 @@ class Task(Generic[R, B]):
     two of ``metrics``."""
     predict: Callable[..., Sequence[Prediction]]
     """Network, facts and any raw input -> answers; a fourth argument is the decision, if any."""
+    published: Callable[[str], tuple[nn.Module, Any]] | None = None
+    """A folder or a name of the Hub -> a network with published weights and its facts, for a task
+    that writes, without any training."""
+    generate: Callable[[nn.Module, Any, str, Sampling], Iterator[str]] | None = None
+    """Network, facts, the beginning of a text and how to draw -> pieces of what comes then, as
+    they are written; for ``glassnet generate``. Unset: the task writes nothing."""
     decide: Callable[[R, Any, Outcome | None], Decision | None] | None = None
     """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
     reading: Callable[[Any, Decision | None], Reading] | None = None

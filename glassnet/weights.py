@@ -54,7 +54,8 @@ def settled(origin: str) -> str:
     raise UserError(
         f"There are no weights {origin}: give a run folder, a file ending in "
         f"{', '.join(weightfiles.SUFFIXES)}, a folder with config.json and model.safetensors, or "
-        "a name on the Hugging Face Hub such as timm/resnet18.a1_in1k."
+        "a name on the Hugging Face Hub such as timm/resnet18.a1_in1k (images) or "
+        "distilbert/distilbert-base-uncased (texts)."
     )
 
 

@@ -121,6 +121,16 @@ def changed(recipe: Any, group: str, **values: Any) -> Any:
     return recipe.model_copy(update={group: part})
 
 
+def refused_with_a_reason(recipe: Any) -> bool:
+    """Whether the task does not allow this mode of validation, and says which knob and why."""
+    try:
+        build(type(recipe), recipe.model_dump(mode="json"))
+    except UserError as error:
+        assert re.search(rf"split\.mode={recipe.split.mode} .{{40,}}", str(error))
+        return True
+    return False
+
+
 # --- Learning -------------------------------------------------------------------------------------
 
 
@@ -216,6 +226,8 @@ def test_every_mode_of_validation_trains_measures_and_answers(
     subject: Subject, tmp_path: Path, mode: str
 ) -> None:
     recipe = changed(subject.recipe, "split", mode=mode, folds=3)
+    if refused_with_a_reason(recipe):
+        return
     recipe = changed(recipe, "fit", epochs=2)
     trained = api.start(subject.task, recipe, mode, tmp_path, iter)
     run = Run(trained.path)
@@ -262,6 +274,8 @@ def test_no_row_of_the_test_is_looked_at_in_training(
     subject: Subject, tmp_path: Path, mode: str
 ) -> None:
     recipe = changed(changed(subject.recipe, "split", mode=mode, folds=2), "fit", epochs=1)
+    if refused_with_a_reason(recipe):
+        return
     run, spy = new_run(tmp_path, recipe), Spy(subject.task.source(recipe))
     play(subject.task, recipe, run, spy)
     splits = (run.folds() or [run])[0].splits()
@@ -315,6 +329,14 @@ class Recorder(nn.Module):
         result: Tensor = self.network(inputs)
         return result
 
+    def read(self, source: Tensor) -> Any:
+        """As networks that translate read a source; its answer is written token by token."""
+        self.seen += source.unbind()
+        return self.network.read(source)  # type: ignore[operator]
+
+    def follow(self, *held: Any) -> Any:
+        return self.network.follow(*held)  # type: ignore[operator]
+
 
 def test_raw_inputs_reach_the_network_as_they_did_in_training(
     subject: Subject, whole: Run, tmp_path: Path
@@ -323,10 +345,14 @@ def test_raw_inputs_reach_the_network_as_they_did_in_training(
     trained = Trained(whole, subject.task)
     examples = trained.source().examples(torch.arange(len(singles)), trained.facts)
     batch = examples.batch(torch.arange(len(singles)))
-    if not isinstance(batch, Batch):
-        pytest.skip("this task's batches are of a kind of their own")
+    if not isinstance(batch, Batch) or subject.task.generate is not None:
+        pytest.skip("this task's batches are of a kind of their own, or it writes its answers")
     recorder = Recorder(trained.network)
     subject.task.predict(recorder, trained.facts, together)
+    if subject.kind == "pairs":  # sources of like lengths are read together, in an order of its own
+        read = {tuple(source[source != 0].tolist()) for source in recorder.seen}
+        assert read == {tuple(one[one != 0].tolist()) for one in batch.inputs[:, 0]}
+        return
     assert torch.equal(torch.cat(recorder.seen).cpu(), batch.inputs)
 
 

@@ -141,6 +141,12 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_rows(path, folder, count)
     if kind == "images":
         return _raw_images(path, folder, count)
+    if kind == "texts":
+        return _raw_texts(path, folder, count)
+    if kind == "corpus":
+        return _raw_prompts(path, folder, count)
+    if kind == "pairs":
+        return _raw_sentences(path, folder, count)
     raise AssertionError(
         f"tests/trainings.py does not know how to take single raw inputs out of {kind!r} data: "
         "add a function beside _raw_rows and _raw_images"
@@ -153,6 +159,32 @@ def _raw_rows(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     frame: pl.DataFrame = tablefiles.read(path).frame[:count]
     frame.write_csv(folder / "new.csv")
     return [frame[i : i + 1] for i in range(count)], folder / "new.csv"
+
+
+def _raw_texts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import textlayouts
+
+    return _lines(textlayouts.find(path).texts[:count], folder)
+
+
+def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import pairs
+
+    found = pairs.open_pairs(path, source="de", target="en").texts[:count]
+    return _lines([source for source, _ in found], folder)
+
+
+def _lines(texts: list[str], folder: Path) -> tuple[list[Any], Path]:
+    (folder / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return list(texts), folder / "new.txt"
+
+
+def _raw_prompts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    """The first words of some lines, to be continued."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line][:count]
+    prompts = [" ".join(line.split()[:2]) for line in lines]
+    (folder / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
+    return list(prompts), folder / "prompts.txt"
 
 
 def _raw_images(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

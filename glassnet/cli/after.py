@@ -155,7 +155,10 @@ VERBS = (
         predict,
         (
             RUN,
-            (("input",), {"metavar": "INPUT", "help": "a file, folder, archive or table"}),
+            (
+                ("input",),
+                {"metavar": "INPUT", "help": "a file, folder, archive or table; or a text"},
+            ),
             (("-o", "--output"), {"help": "write all answers to this .csv or .json file"}),
             TRUST,
         ),

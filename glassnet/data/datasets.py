@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images' or 'table'"""
+    """'images', 'table', 'texts', 'corpus' or 'pairs'"""
     licence: str
     homepage: str
     target: str = ""
@@ -71,7 +71,7 @@ class DataSet:
     mirror: str = ""
     """The folder that holds the files below ``GLASSNET_DATA``."""
     builtin: str = ""
-    """The set of scikit-learn or of ``shapes`` that is written out; it needs no network."""
+    """The set of scikit-learn, or of a file beside this one, that is written out."""
     open: str = ""
     """The file to open if it is not the whole folder."""
     classes: tuple[str, ...] = ()
@@ -79,6 +79,8 @@ class DataSet:
     """Names for files without a header."""
     select: Mapping[str, str] = field(default_factory=dict)
     """New name -> old name of the columns that are kept of a table."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Knobs that go with it unless others are given, such as its customary split."""
     files: tuple[Item, ...] = ()
 
 
@@ -347,6 +349,19 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, shapes.as_csv(data.builtin))
+    elif data.builtin == "brackets":
+        from glassnet.data import brackets
+
+        if not (folder / data.open).exists():
+            _write(folder / data.open, brackets.as_csv())
+    elif data.builtin == "counting":
+        from glassnet.data import counting
+
+        _write(folder / data.open, counting.text())
+    elif data.builtin == "numbers":
+        from glassnet.data import numerals
+
+        _write(folder / data.open, numerals.as_table())
     else:
         _write_bunch(data, folder / data.open)
 

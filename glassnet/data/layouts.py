@@ -186,8 +186,8 @@ def _tree(path: Path, files: Files) -> Layout:
             else (" Convert them to JPEG or PNG, with `magick IN OUT.jpg` or any image program.")
         )
         raise UserError(f"{path} holds no images (found: {found}).{convert}\n{expected(path)}")
-    root = _common_root(images)
-    split = {name: _place(name[len(root) :]) for name in images}
+    root = common_root(images)
+    split = {name: place(name[len(root) :]) for name in images}
     if any(part for part, _ in split.values()):
         split, more = _only_parts(path, split)
         problems += more
@@ -201,7 +201,7 @@ def _tree(path: Path, files: Files) -> Layout:
     return _classed(path, files, root, split, problems)
 
 
-def _place(name: str) -> tuple[str | None, str | None]:
+def place(name: str) -> tuple[str | None, str | None]:
     """The part and the class that a relative name says; a class folder may have sub-folders."""
     steps = name.split("/")
     part = PARTS.get(steps[0].lower())
@@ -321,7 +321,7 @@ def _compare_parts(path: Path, labels: Sequence[str], parts: Sequence[str]) -> l
     return problems
 
 
-def _common_root(names: Sequence[str]) -> str:
+def common_root(names: Sequence[str]) -> str:
     """The folders that all names share, as packed sets have them; class and part stay."""
     root = ""
     while True:

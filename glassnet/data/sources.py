@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from glassnet.data.columns import Column
     from glassnet.data.layouts import Layout
 
-OWN_READERS: tuple[str, ...] = ()
+OWN_READERS: tuple[str, ...] = ("pairlook", "texts", "running")
 """Modules beside this one, each with ``look(path, target)``: what it found, or None if the data
 are not of its kind. They are asked in this order, before images and tables."""
 SAMPLED = 200
@@ -109,11 +109,13 @@ def _name_of(about: str) -> str:
 
 def kind_of(path: str | Path) -> str:
     """Tell 'images' from 'table' by the names of the files."""
-    from glassnet.data import archives, layouts, tablefiles
+    from glassnet.data import archives, hfdatasets, layouts, tablefiles
 
     if references.is_database(path):
         return "table"
     path, _ = references.split(path)
+    if path.is_dir() and hfdatasets.is_saved(path):
+        return "table"
     if path.is_file():
         if tablefiles.is_table(path):
             return "table"
@@ -251,7 +253,7 @@ def _rare_classes(where: Path | str, counts: Counter[str]) -> Iterator[Problem]:
 
 
 def _look_at_table(path: str | Path, target: str | None) -> Look:
-    from glassnet.data import tablefiles, tables
+    from glassnet.data import tablefiles, tables, textlayouts, texts
 
     read = tablefiles.read(path, target)
     frame = tablefiles.missing_to_null(read.frame, target)
@@ -260,6 +262,8 @@ def _look_at_table(path: str | Path, target: str | None) -> Look:
     if target is not None:
         tables.require_column(frame, target, str(path))
     columns = [_look_at_column(frame[name], read.separator) for name in frame.columns]
+    if (found := textlayouts.in_table(read, columns, target, str(path))) is not None:
+        return texts.look_at(found, path)
     problems = [*read.problems, *_odd_columns(columns, target), *_repeated_rows(path, frame)]
     summary = [
         ("Kind", "table"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from glassnet.data import database, memory, sheets, textfiles
+from glassnet.data import database, hfdatasets, memory, sheets, textfiles
 from glassnet.data.compressed import unpacked
 from glassnet.data.frames import as_frame as as_frame
 from glassnet.data.frames import plain
@@ -50,6 +50,8 @@ def read(reference: str | Path, target: str | None = None, separator: str | None
     if is_database(reference):
         return database.read(str(reference), target)
     path, part = split(reference)
+    if path.is_dir() and hfdatasets.is_saved(path):
+        return _read_splits(path, target)
     if path.is_dir():
         return _read_folder(path, target, separator)
     if path.suffix.lower() in sheets.SUFFIXES and not part and path.is_file():
@@ -114,6 +116,19 @@ def _read_folder(folder: Path, target: str | None, separator: str | None) -> Rea
             "them by its path, or name them train.csv and test.csv."
         )
     readers = {f.name: partial(read_file, f, separator, target=target) for f in files}
+    return _joined(folder, readers, target)
+
+
+def _read_splits(folder: Path, target: str | None) -> Read:
+    """The splits of a data set that the library ``datasets`` saved."""
+    readers = hfdatasets.readers(folder)
+    if len(readers) == 1:
+        return next(iter(readers.values()))()
+    if sum(part_of(name) == "train" for name in readers) != 1:
+        raise UserError(
+            f"{folder} has the splits {', '.join(readers)}. Expected one whose name says train; "
+            "or give the folder of one of them."
+        )
     return _joined(folder, readers, target)
 
 

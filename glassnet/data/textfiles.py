@@ -51,6 +51,8 @@ def read(path: Path, data: bytes, separator: str | None, known: Known | None) ->
     width = Counter(len(row) for row in head).most_common(1)[0][0]
     names, header = column_names(path, [row for row in head if len(row) == width], known, problems)
     frame = regular(data, (separator, quote), width)
+    if frame is None and separator == "\t":  # texts have quotes of their own, never closed
+        frame = regular(data, (separator, _UNUSED), width)
     if frame is None:
         frame = careful(path, data.decode(), (separator, quote), width, problems, header)
     frame = frame.slice(int(header))

@@ -46,17 +46,23 @@ class Vocabulary(BaseModel):
     unknown: int | None = UNKNOWN
     begin: int | None = BEGIN
     end: int | None = END
+    as_is: bool = False
+    """Published, not learned here: its tokenizer alone decides what becomes of a raw text."""
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    """What a published encoder expects before and after a text, such as [CLS] and [SEP]."""
 
     def __len__(self) -> int:
         if self.unit == "bytes":
             return len(SPECIAL) + 256
         if self.unit == "characters":
             return len(SPECIAL) + len(self.model)
-        return self._tokenizer.get_vocab_size()
+        return self._size
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The tokens of each text, without begin and end."""
-        texts = [normal(text, self.lowercase) for text in texts]
+        if not self.as_is:
+            texts = [normal(text, self.lowercase) for text in texts]
         if self.unit == "bytes":
             return [
                 np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(SPECIAL)
@@ -67,9 +73,26 @@ class Vocabulary(BaseModel):
         found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(one.ids, np.int32) for one in found]
 
+    @property
+    def around(self) -> int:
+        """How many special tokens stand around a text that is classified."""
+        return len(self.before) + len(self.after)
+
+    @property
+    def special(self) -> tuple[int, ...]:
+        """What fills up a text that is classified, and what stands around it."""
+        return (self.pad, *self.before, *self.after)
+
+    def framed(self, tokens: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
+        """One text as a classifier reads it: cut to ``longest``, what stands around it included."""
+        if not (self.before or self.after):
+            return tokens[:longest]
+        room = max(0, longest - self.around)
+        return np.concatenate([self.before, tokens[:room], self.after]).astype(np.int32)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens; padding, begin and end are left out."""
-        left_out = {self.pad, self.begin, self.end}
+        left_out = {self.pad, self.begin, self.end, *self.before, *self.after}
         kept = [int(token) for token in tokens if int(token) not in left_out]
         if self.unit == "bytes":
             numbers = [t - len(SPECIAL) for t in kept if t >= len(SPECIAL)]
@@ -89,25 +112,48 @@ class Vocabulary(BaseModel):
             return chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}"
         return self._tokenizer.id_to_token(number) or f"#{number}"
 
+    @functools.cached_property
+    def sizes(self) -> list[int]:
+        """Bytes of text that each token stands for; the end of a document counts as one."""
+        special = [int(number in (UNKNOWN, END)) for number in range(len(SPECIAL))]
+        if self.unit == "bytes":
+            return [*special, *[1] * 256]
+        if self.unit == "characters":
+            return [*special, *(len(sign.encode()) for sign in self.model)]
+        # Of byte-pair encoding over bytes, each sign of a token stands for one byte.
+        found = [len(self._tokenizer.id_to_token(n) or "") for n in range(len(self))]
+        for number in {self.pad, self.unknown, self.begin, self.end} - {None}:
+            found[number] = int(number in (self.unknown, self.end))  # type: ignore[index]
+        return found
+
     def _characters(self, text: str) -> NDArray[np.int32]:
         points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-        known, numbers = self._points
+        known, numbers = _points(self.model)
         places = np.searchsorted(known, points).clip(max=len(known) - 1)
         tokens = np.where(known[places] == points, numbers[places], UNKNOWN)
         return tokens.astype(np.int32)
 
     @functools.cached_property
-    def _points(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-        """The code points in ascending order, and the token of each."""
-        points = np.frombuffer(self.model.encode("utf-32-le"), np.uint32)
-        order = points.argsort()
-        return points[order], (order + len(SPECIAL)).astype(np.int32)
+    def _size(self) -> int:
+        """One more than the largest token: a published list may have holes."""
+        return max(self._tokenizer.get_vocab().values(), default=-1) + 1
 
     @functools.cached_property
     def _tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
 
         return Tokenizer.from_str(self.model)
+
+
+@functools.lru_cache
+def _points(characters: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Their code points in ascending order, and the token of each.
+
+    Not kept in the vocabulary: pydantic compares all that is, and arrays cannot be compared so.
+    """
+    points = np.frombuffer(characters.encode("utf-32-le"), np.uint32)
+    order = points.argsort()
+    return points[order], (order + len(SPECIAL)).astype(np.int32)
 
 
 def normal(text: str, lowercase: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The data doctor: what is wrong with a table or a set of images, before anything is trained.
+"""The data doctor: what is wrong with a table, images or texts, before anything is trained.
 
 ``examine`` looks at an opened source and the parts that its rows will be in, and returns findings
 (``Problem``), the worst first. It changes nothing; ``repair`` writes a mended copy.
@@ -16,10 +16,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.doctor import columns, drift, groups, labels, pictures, repeats, sheet
+from glassnet.data.doctor import (
+    columns,
+    drift,
+    groups,
+    labels,
+    pictures,
+    prose,
+    repeats,
+    sheet,
+)
 from glassnet.data.doctor.effort import EFFORTS, Effort
 from glassnet.data.images import ImageSource
 from glassnet.data.tables import TableSource
+from glassnet.data.texts import TextSource
 from glassnet.progress import tell
 from glassnet.task import Problem, Source
 
@@ -32,13 +42,15 @@ def examine(
 ) -> list[Problem]:
     """Look for all that can be wrong; ``parts`` (N,) is 0, 1 or 2: train, validation or test.
 
-    Sources of other kinds than tables and images are not known to the doctor: nothing is found.
+    Sources of other kinds are not known to the doctor: nothing is found.
     """
     bounds, brought = EFFORTS[effort], source.parts is not None
     if isinstance(source, TableSource):
         return ordered(_of_table(sheet.of_source(source, parts, brought), bounds))
     if isinstance(source, ImageSource):
         return ordered(pictures.check(source, parts, brought, bounds))
+    if isinstance(source, TextSource):
+        return ordered(prose.check(source, parts, brought))
     return []
 
 
