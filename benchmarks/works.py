@@ -59,14 +59,14 @@ def fashion(path: Path) -> None:
 
 
 def photos(path: Path) -> None:
-    """320 made-up images of 3×64×64: stripes of a slope that is the class, in noise."""
+    """1,280 made-up images of 3×64×64: stripes of a slope that is the class, in noise."""
     random = np.random.default_rng(0)
-    y = random.permutation(np.arange(320) % 4)
+    y = random.permutation(np.arange(1280) % 4)
     rows, columns = np.mgrid[:64, :64]
     angle = y * np.pi / 4
     phase = rows * np.sin(angle)[:, None, None] + columns * np.cos(angle)[:, None, None]
-    noise = random.normal(0, 40, (320, 64, 64, 3))
-    x = 128 + 60 * np.sin(phase + random.uniform(0, 6, (320, 1, 1)))[..., None] + noise
+    noise = random.normal(0, 40, (1280, 64, 64, 3))
+    x = 128 + 60 * np.sin(phase + random.uniform(0, 6, (1280, 1, 1)))[..., None] + noise
     np.savez(path, x=x.clip(0, 255).astype("uint8"), y=y)
 
 
@@ -97,9 +97,9 @@ WORKS = {
         Work(
             "resnet",
             "ResNet-18, 3×64×64, batch 32",
-            {"name": str(HERE / "resnet.py")},
+            {"name": "resnet", "depth": 18},
             batch_size=32,
-            epochs=2,
+            epochs=3,
             file="photos.npz",
             write=photos,
             knobs=PLAIN,
