@@ -156,7 +156,7 @@ def speed() -> None:
         for way, owner in owners.items()
     }
     seconds: dict[str, list[float]] = {way: [] for way in features}
-    for _ in range(150):
+    for _ in range(60):
         for way, make in features.items():
             begin = time.process_time()
             optimizers[way].zero_grad()

@@ -15,6 +15,7 @@ from glassnet import (
     convolving,
     diagnosis,
     evaluate,
+    fading,
     figures,
     inspection,
     loop,
@@ -30,11 +31,14 @@ from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
-from glassnet.explain import evidence, seen
+from glassnet.explain import asked, evidence, seen
 from glassnet.explain import trace as tracing
+from glassnet.explain.read import Reading
 from glassnet.explain.seen import Explanation
 from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
+from glassnet.fading import NETWORKS as RECURRENT
+from glassnet.fading import Gradients
 from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
@@ -249,42 +253,54 @@ class TrainedRun:
 
     def explain(
         self,
-        images: Any = None,
+        inputs: Any = None,
         *,
         methods: Sequence[str] | None = None,
         about: str | None = None,
         layer: str | None = None,
         data: str | Path | None = None,
         show: bool = True,
-    ) -> Explanation:
+    ) -> Explanation | Reading:
         """Show what the network looks at; the result draws itself in a notebook.
 
         Args:
-            images: Raw images, as for ``predict``: which parts of them speak for the answer. None:
-                what the network has learned (filters, what excites them), and the evidence behind
-                its worst and best answers to validation examples.
-            methods: Of gradcam, occlusion, integrated_gradients, saliency, smoothgrad; None: the
-                first four for images of yours, gradcam for validation examples.
-            about: The class to explain; None: the one that is answered. Only with ``images``.
-            layer: Name of a layer to look into; None: an early one, some in the middle, the last.
+            inputs: Raw images or texts, as for ``predict``: which parts of them speak for the
+                answer; of a language model what it expected at each token, of a translation which
+                words of the source it looked at. None: what the network has learned (filters, what
+                excites them), and the evidence behind its worst and best answers to validation
+                examples.
+            methods: For images gradcam, occlusion, integrated_gradients, saliency, smoothgrad; for
+                texts integrated_gradients, occlusion, gradient_times_input. None: the first four
+                for images of yours, all for texts of yours, one for validation examples.
+            about: The class, or the next token, to explain; None: the one that is answered. Only
+                with ``inputs``.
+            layer: Name of a layer to look into; None: as many as a page holds.
             data: Where the data set is now, if it has moved.
             show: Whether to show progress.
 
         Raises:
-            UserError: If the network has no convolutions over images, or a name is unknown.
+            UserError: If the network reads neither images by convolutions nor words, or a name is
+                unknown.
         """
+        words = asked.of_words(self.facts)
         with watcher(show):
-            if images is not None:
-                return seen.images(self._trained, images, methods or evidence.DEFAULT, about, layer)
+            if inputs is not None:
+                if words:
+                    return asked.texts(self._trained, inputs, methods, about, layer)
+                return seen.images(self._trained, inputs, methods or evidence.DEFAULT, about, layer)
             if about is not None:
                 raise UserError(
-                    "--class says what is explained in an image; without an image each answer to "
-                    "a validation example is explained by itself."
+                    "--class says what is explained in an image or a text; without one each answer "
+                    "to a validation example is explained by itself."
                 )
-            one = seen.able(self._trained)
+            folds = self._trained.run.folds()
+            first = self._trained.fold(folds[0]) if folds else self._trained
+            one = first if words else seen.able(self._trained)
             source = self._source if data is None else None
             review = evaluate.look(one, "validation", source or self._trained.source(data))
             review = evaluate.decided(review, one.decision)
+            if words:
+                return asked.validation(self._trained, review, methods, layer)
             return seen.network(self._trained, review, methods or seen.LEARNED, layer)
 
     def convolve(
@@ -501,6 +517,30 @@ def inspect(
 def activations() -> Document:
     """Every activation with its derivative, and when to take which; draws itself in a notebook."""
     return showcase.document(showcase.activations())
+
+
+def gradients(
+    networks: Sequence[str] = RECURRENT,
+    *,
+    length: int = 100,
+    steps: int = 300,
+    seeds: int = 2,
+    show: bool = True,
+) -> Gradients:
+    """How the gradient vanishes through an RNN and not through an LSTM; draws itself in a notebook.
+
+    Args:
+        networks: Recurrent networks from ``glassnet networks``.
+        length: Tokens of a text, 2 to 2,000: so far back a gradient must reach.
+        steps: Of training, about 30 to 60 ms each at 100 tokens; 0: first weights alone.
+        seeds: How often each is measured; the figures have their range.
+        show: Whether to show progress.
+
+    Raises:
+        UserError: If a network is not recurrent or unknown, or a number is out of range.
+    """
+    with watcher(show):
+        return fading.compare(networks, length=length, steps=steps, seeds=seeds)
 
 
 def convolve(

@@ -258,7 +258,42 @@ class Steps(Piece):
     note: str = ""
 
 
-Figure: TypeAlias = Lines | Grid | Images | Table | Bars | Steps
+@dataclass(frozen=True)
+class Token(Piece):
+    """A piece of a text as it is written, with what is known about it.
+
+    ``value`` colours its ground; ``under`` stands below it in small type; ``said`` is shown where
+    the reader points at it, a line each, in which a tab parts a name from its value.
+    """
+
+    text: str
+    value: Number = None
+    _: KW_ONLY
+    under: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Tokens(Piece):
+    """A text whose tokens have a colour each: what speaks for an answer, how surprising a word is.
+
+    Blue is positive, orange negative; full strength is the largest size of the values, or
+    ``scale``, so that several texts can have one scale. ``value_label`` says what the values are.
+    ``spaced`` puts a space between tokens, for words; else the tokens hold their own spaces. The
+    text wraps, and a line feed within a token begins a new line.
+    """
+
+    kind: ClassVar[Literal["tokens"]] = "tokens"
+    title: str
+    items: Sequence[Token]
+    _: KW_ONLY
+    value_label: str = ""
+    scale: Number = None
+    spaced: bool = True
+    note: str = ""
+
+
+Figure: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Tokens
 
 
 # --- Documents ------------------------------------------------------------------------------------
@@ -292,7 +327,7 @@ class Code(Piece):
     language: str = ""
 
 
-Block: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Facts | Code
+Block: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Tokens | Facts | Code
 
 
 @dataclass(frozen=True)

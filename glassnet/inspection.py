@@ -36,6 +36,8 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
+    if look.kind == "pairs":  # the reader itself has looked; the doctor knows no pairs
+        return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
         found = doctor.examine_sheet(_without_target(look), effort)

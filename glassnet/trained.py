@@ -173,3 +173,21 @@ class Mean(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The mean of the members' outputs."""
         return torch.stack([member(inputs) for member in self.members]).mean(0)
+
+    def read(self, source: Tensor) -> list[Any]:
+        """What each member remembers of a source text."""
+        return [member.read(source) for member in self.members]  # type: ignore[operator]
+
+    def follow(self, tokens: Tensor, *held: Any) -> tuple[Tensor, list[Any]]:
+        """Go on writing: the mean of the members' logits, and the state of each.
+
+        ``held`` are memory and state, or the state alone, as the members take them.
+        """
+        own = zip(
+            *([None] * len(self.members) if one is None else one for one in held), strict=True
+        )
+        found = [
+            member.follow(tokens, *mine)  # type: ignore[operator]
+            for member, mine in zip(self.members, own, strict=True)
+        ]
+        return torch.stack([logits for logits, _ in found]).mean(0), [state for _, state in found]

@@ -377,6 +377,7 @@ def test_a_path_that_is_not_there_is_no_text(run: api.TrainedRun) -> None:
         run.predict("revews.csv")
     with pytest.raises(UserError, match=r"found a list of int"):
         run.predict([1, 2])
+    assert run.predict("")[0].details == {"error": "is empty"}
 
 
 def test_the_report_shows_mistaken_texts_and_what_the_vocabulary_knows(

@@ -98,7 +98,7 @@ def section(*blocks: Any) -> Document:
 
 def test_every_kind_is_drawn_offline_from_a_file(show: Any) -> None:
     tab = show(document())
-    for kind in ["lines", "grid", "images", "table", "bars", "steps"]:
+    for kind in ["lines", "grid", "images", "table", "bars", "steps", "tokens"]:
         assert tab.locator(f"figure.{kind}").count() == 1
     tab.locator("figure.lines svg[role=img]").wait_for()
     assert tab.locator("h1").inner_text() == "Report"

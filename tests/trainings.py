@@ -145,6 +145,8 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_texts(path, folder, count)
     if kind == "corpus":
         return _raw_prompts(path, folder, count)
+    if kind == "pairs":
+        return _raw_sentences(path, folder, count)
     raise AssertionError(
         f"tests/trainings.py does not know how to take single raw inputs out of {kind!r} data: "
         "add a function beside _raw_rows and _raw_images"
@@ -162,7 +164,17 @@ def _raw_rows(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
 def _raw_texts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     from glassnet.data import textlayouts
 
-    texts = textlayouts.find(path).texts[:count]
+    return _lines(textlayouts.find(path).texts[:count], folder)
+
+
+def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import pairs
+
+    found = pairs.open_pairs(path, source="de", target="en").texts[:count]
+    return _lines([source for source, _ in found], folder)
+
+
+def _lines(texts: list[str], folder: Path) -> tuple[list[Any], Path]:
     (folder / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     return list(texts), folder / "new.txt"
 

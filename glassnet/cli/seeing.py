@@ -54,14 +54,14 @@ def trace(options: Options) -> int:
 
 
 def explain(options: Options) -> int:
-    """Show what a network looks at, in given images or in all that it has learned."""
+    """Show what a network looks at, in given images or texts, or in all that it has learned."""
     from glassnet import api, figures
 
     run = api.load(options.run, options.trust_code)
     path = writable(options.output) if options.output else run.path / "explain.html"
     with api.watcher(True):
         found = run.explain(
-            options.images or None,
+            options.inputs or None,
             methods=None if options.method is None else options.method.split(","),
             about=options.about,
             layer=options.layer,
@@ -117,6 +117,18 @@ def activations(options: Options) -> int:
     return say(options, answer, f"{told(shown)}\n\nplot  {path}")
 
 
+def gradients(options: Options) -> int:
+    """Measure how the gradient vanishes through recurrent networks."""
+    from glassnet import api, figures
+
+    path = writable(options.output)
+    found = api.gradients(
+        options.networks.split(","), length=options.length, steps=options.steps, seeds=options.seeds
+    )
+    path.write_text(figures.page(found.document), encoding="utf-8")
+    return say(options, {**found.to_json(), "page": str(path)}, f"{found.text}\n\npage  {path}")
+
+
 VERBS = (
     Verb(
         "inspect",
@@ -151,25 +163,27 @@ VERBS = (
     ),
     Verb(
         "explain",
-        "Show what a network looks at: in your images, or its filters and what excites them.",
+        "Show what a network looks at: in your images or texts, or in all that it has learned.",
         explain,
         (
             RUN,
             (
-                ("images",),
+                ("inputs",),
                 {
                     "nargs": "*",
-                    "metavar": "IMAGE",
-                    "help": "images, folders or archives; none: filters, what excites them, and "
-                    "the worst and best validation examples",
+                    "metavar": "INPUT",
+                    "help": 'images, folders or archives; texts in quotes ("what a film") or text '
+                    "files; none: filters and what excites them, and the worst and best validation "
+                    "examples",
                 },
             ),
             (
                 ("--method",),
                 {
                     "metavar": "NAME,…",
-                    "help": "of gradcam, occlusion, integrated_gradients, saliency, smoothgrad "
-                    "(default: the first four for images, gradcam for validation examples)",
+                    "help": "for images gradcam, occlusion, integrated_gradients, saliency, "
+                    "smoothgrad; for texts integrated_gradients, occlusion, gradient_times_input "
+                    "(default: the first four; all; of validation examples the first)",
                 },
             ),
             (
@@ -177,15 +191,16 @@ VERBS = (
                 {
                     "dest": "about",
                     "metavar": "NAME",
-                    "help": "the class to explain (default: the answer)",
+                    "help": "the class to explain, of a language model the next token (default: "
+                    "the answer)",
                 },
             ),
             (
                 ("--layer",),
                 {
                     "metavar": "NAME",
-                    "help": "the layer to look into, as `stages.1.0` (default: an early one, some "
-                    "in the middle, the last)",
+                    "help": "the layer to look into, as `stages.1.0`, or whose heads or gates are "
+                    "drawn (default: an early one, some in the middle, the last)",
                 },
             ),
             (("-o", "--output"), {"help": "the page (default: explain.html in the run)"}),
@@ -231,6 +246,47 @@ VERBS = (
             (("-o", "--output"), {"help": "draw it as a page, such as steps.html"}),
             MOVED,
             TRUST,
+        ),
+    ),
+    Verb(
+        "gradients",
+        "Show how the gradient vanishes through an RNN and not through an LSTM.",
+        gradients,
+        (
+            (
+                ("--networks",),
+                {
+                    "default": "rnn,gru,lstm",
+                    "metavar": "NAME,…",
+                    "help": "recurrent networks (default: rnn,gru,lstm)",
+                },
+            ),
+            (
+                ("--length",),
+                {
+                    "type": int,
+                    "default": 100,
+                    "metavar": "N",
+                    "help": "tokens of a text: so far back a gradient must reach (default: 100)",
+                },
+            ),
+            (
+                ("--steps",),
+                {
+                    "type": int,
+                    "default": 300,
+                    "metavar": "N",
+                    "help": "steps of training (default: 300); 0: first weights alone",
+                },
+            ),
+            (
+                ("--seeds",),
+                {"type": int, "default": 2, "metavar": "N", "help": "how often each (default: 2)"},
+            ),
+            (
+                ("-o", "--output"),
+                {"default": "gradients.html", "help": "the page (default: gradients.html)"},
+            ),
         ),
     ),
     Verb(

@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'texts' or 'corpus'"""
+    """'images', 'table', 'texts', 'corpus' or 'pairs'"""
     licence: str
     homepage: str
     target: str = ""
@@ -358,6 +358,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import counting
 
         _write(folder / data.open, counting.text())
+    elif data.builtin == "numbers":
+        from glassnet.data import numerals
+
+        _write(folder / data.open, numerals.as_table())
     else:
         _write_bunch(data, folder / data.open)
 

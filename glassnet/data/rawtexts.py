@@ -49,8 +49,11 @@ def read_raw(raw: Any, facts: TextFacts) -> tuple[Named, list[Problem]]:
 
 
 def _of_string(raw: str | Path, facts: TextFacts, problems: list[Problem]) -> Named:
-    if isinstance(raw, str) and re.search(r"\s", raw) and not references.exists(Path(raw)):
-        return [("text", raw.strip())]
+    is_blank = not str(raw).strip()  # else the folder that we are in
+    if is_blank or (
+        isinstance(raw, str) and re.search(r"\s", raw) and not references.exists(Path(raw))
+    ):
+        return [("text", str(raw).strip())]
     path, _ = references.split(raw)
     if not (references.exists(path) or references.is_database(raw)):
         if isinstance(raw, Path) or _looks_like_a_path(raw):
@@ -63,8 +66,7 @@ def _of_string(raw: str | Path, facts: TextFacts, problems: list[Problem]) -> Na
         return _of_folder(path, problems)
     if path.suffix.lower() in SUFFIXES:
         return _of_file(path, facts, problems)
-    known = Known([name for name in (facts.text, facts.target) if name], facts.target)
-    read = tablefiles.read_file(raw, known=known)
+    read = tablefiles.read_file(raw, known=Known(facts.order, facts.target))
     problems += read.problems
     return _of_frame(read.frame, facts)
 

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from glassnet.data.columns import Column
     from glassnet.data.layouts import Layout
-    from glassnet.data.rawtable import Read
 
-OWN_READERS: tuple[str, ...] = ("texts", "running")
+OWN_READERS: tuple[str, ...] = ("pairlook", "texts", "running")
 """Modules beside this one, each with ``look(path, target)``: what it found, or None if the data
 are not of its kind. They are asked in this order, before images and tables."""
 SAMPLED = 200
@@ -254,7 +253,7 @@ def _rare_classes(where: Path | str, counts: Counter[str]) -> Iterator[Problem]:
 
 
 def _look_at_table(path: str | Path, target: str | None) -> Look:
-    from glassnet.data import tablefiles, tables
+    from glassnet.data import tablefiles, tables, textlayouts, texts
 
     read = tablefiles.read(path, target)
     frame = tablefiles.missing_to_null(read.frame, target)
@@ -263,8 +262,8 @@ def _look_at_table(path: str | Path, target: str | None) -> Look:
     if target is not None:
         tables.require_column(frame, target, str(path))
     columns = [_look_at_column(frame[name], read.separator) for name in frame.columns]
-    if (texts := _texts_in(read, columns, target, path)) is not None:
-        return texts
+    if (found := textlayouts.in_table(read, columns, target, str(path))) is not None:
+        return texts.look_at(found, path)
     problems = [*read.problems, *_odd_columns(columns, target), *_repeated_rows(path, frame)]
     summary = [
         ("Kind", "table"),
@@ -285,25 +284,6 @@ def _look_at_table(path: str | Path, target: str | None) -> Look:
         counts = Counter(details["target"]["classes"])
         problems += _rare_classes(f"column {target!r}", counts)
     return Look("table", path, summary, problems, details)
-
-
-def _texts_in(
-    read: Read, columns: Sequence[dict[str, Any]], target: str | None, path: str | Path
-) -> Look | None:
-    """The table as labelled texts, if nothing but one text tells the rows apart."""
-    from glassnet.data import textlayouts, texts
-
-    target = target or textlayouts.guessed_target(read.frame, read.header)
-    inputs = [column for column in columns if column["name"] != target]
-    prose = [c["name"] for c in inputs if textlayouts.is_prose(read.frame[c["name"]])]
-    telling = prose or [c["name"] for c in inputs if textlayouts.is_telling(read.frame[c["name"]])]
-    more = [c for c in inputs if c["name"] not in telling and c["type"] != "ignored"]
-    if target is None or more or len(telling) != 1:
-        return None
-    if not textlayouts.is_few(read.frame[target]):
-        return None
-    found = textlayouts.of_read(read, str(path), target, telling[0])
-    return texts.look_at(found, path)
 
 
 def _look_at_column(column: pl.Series, separator: str) -> dict[str, Any]:

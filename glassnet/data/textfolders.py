@@ -38,6 +38,8 @@ class Found:
     text: str = ""
     """The column of the texts; empty for files."""
     target: str = ""
+    order: list[str] = field(default_factory=list)
+    """All columns of the table."""
     one: Literal["row", "file"] = "row"
     """What one text is here: a row of a table, or a file."""
     form: str = "texts in a table"

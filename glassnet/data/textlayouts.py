@@ -9,7 +9,9 @@ Nothing is learned here, and no row is left out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -70,8 +72,27 @@ def of_read(read: Read, origin: str, target: str | None, text: str | None) -> Fo
 
     return Found(
         texts.to_list(), cells.as_text(labels).to_list(), parts, name, text, target,
-        problems=list(read.problems),
+        order=read.frame.columns, problems=list(read.problems),
     )  # fmt: skip
+
+
+def in_table(
+    read: Read, columns: Sequence[Mapping[str, Any]], target: str | None, origin: str
+) -> Found | None:
+    """The table as labelled texts, if nothing but one text tells its rows apart.
+
+    ``columns`` says of each column its 'name' and the 'type' that a task of tables gives it.
+    """
+    target = target or guessed_target(read.frame, read.header)
+    if target is None or not (is_few(read.frame[target]) or is_name(read.frame[target])):
+        return None
+    inputs = {c["name"]: c["type"] for c in columns if c["name"] != target}
+    telling = [name for name in inputs if is_prose(read.frame[name])]
+    telling = telling or [name for name in inputs if is_telling(read.frame[name])]
+    more = [name for name, kind in inputs.items() if name not in telling and kind != "ignored"]
+    if more or len(telling) != 1:
+        return None
+    return of_read(read, origin, target, telling[0])
 
 
 def label_column(read: Read, target: str | None, origin: str) -> str:
@@ -94,7 +115,11 @@ def guessed_target(frame: pl.DataFrame, header: bool = True) -> str | None:
     That is the other one of two columns, one of a usual name, or the last of nameless ones.
     """
     few = [column.name for column in frame if is_few(column)]
-    usual = [name for name in few if name.lower() in LABEL_NAMES]
+    usual = [
+        column.name
+        for column in frame
+        if column.name.lower() in LABEL_NAMES and (is_few(column) or is_name(column))
+    ]
     if len(usual) == 1:
         return usual[0]
     bare = [name for name in few if not cells.is_wordy(cells.as_text(frame[name].drop_nulls()))]
@@ -109,6 +134,11 @@ def is_few(column: pl.Series) -> bool:
         return False
     distinct = column.n_unique()
     return 2 <= distinct <= max(2, min(FEW_CLASSES, len(column) // 2))
+
+
+def is_name(column: pl.Series) -> bool:
+    """Whether a column may hold the names of many classes: words that repeat."""
+    return column.dtype == pl.String and 2 <= column.n_unique() <= len(column) // 2
 
 
 def text_column(frame: pl.DataFrame, target: str, text: str | None, origin: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +57,8 @@ class TextFacts(Facts):
     text: str = ""
     """Name of the column; empty if texts are files."""
     target: str = ""
+    order: list[str] = []
+    """All columns of the table, for files without a header."""
     one: Literal["row", "file"] = "row"
     """What one text was in training."""
 
@@ -79,15 +82,15 @@ def open_texts(
     return TextSource(found, str(path), Form(units, vocabulary, lowercase, longest, given))
 
 
+@dataclass(frozen=True)
 class Form:
     """What was asked for of the tokens."""
 
-    def __init__(
-        self, units: Unit | None, size: int | None, lowercase: bool, longest: int | None,
-        given: Callable[[], Vocabulary | None],
-    ) -> None:  # fmt: skip
-        self.units, self.size, self.lowercase, self.longest = units, size, lowercase, longest
-        self.given = given
+    units: Unit | None
+    size: int | None
+    lowercase: bool
+    longest: int | None
+    given: Callable[[], Vocabulary | None]
 
 
 class TextSource:
@@ -138,7 +141,7 @@ class TextSource:
         return TextFacts(
             vocabulary=vocabulary, longest=longest, classes=self.classes,
             class_counts=counts.tolist(), text=self.found.text, target=self.found.target,
-            one=self.found.one,
+            order=self.found.order, one=self.found.one,
         )  # fmt: skip
 
     def examples(self, rows: Tensor, facts: TextFacts, /) -> RaggedExamples:

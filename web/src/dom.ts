@@ -149,20 +149,22 @@ export interface Cursor {
 }
 
 /** The pointer and the arrow keys move one cursor over a plot that takes part in the tab order. */
-export function steer(svg: SVGElement, cursor: Cursor): void {
+export function steer(plot: SVGElement | HTMLElement, cursor: Cursor): void {
   const steps: Record<string, [number, number]> = {
     ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
   };
-  svg.setAttribute("tabindex", "0");
-  svg.addEventListener("pointermove", (event) => {
-    const box = svg.getBoundingClientRect();
-    cursor.point(event.clientX - box.left, event.clientY - box.top);
+  plot.setAttribute("tabindex", "0");
+  // The two kinds of elements declare the same events by different maps.
+  plot.addEventListener("pointermove", (event) => {
+    const [box, { clientX, clientY }] = [plot.getBoundingClientRect(), event as PointerEvent];
+    cursor.point(clientX - box.left, clientY - box.top);
   });
-  svg.addEventListener("pointerleave", () => cursor.hide());
-  svg.addEventListener("blur", () => cursor.hide());
-  svg.addEventListener("keydown", (event) => {
-    const step = steps[event.key];
-    if (event.key === "Escape") cursor.hide();
+  plot.addEventListener("pointerleave", () => cursor.hide());
+  plot.addEventListener("blur", () => cursor.hide());
+  plot.addEventListener("keydown", (event) => {
+    const { key: pressed } = event as KeyboardEvent;
+    const step = steps[pressed];
+    if (pressed === "Escape") cursor.hide();
     if (!step) return;
     event.preventDefault();
     cursor.move(...step);

@@ -7,12 +7,13 @@ import { images } from "./images";
 import { lines } from "./lines";
 import { steps } from "./steps";
 import { table } from "./table";
+import { tokens } from "./tokens";
 import type { Figure } from "./types";
 
 type Draw<F> = (figure: F) => HTMLElement;
 
 const KINDS: { [K in Figure["kind"]]: Draw<Extract<Figure, { kind: K }>> } = {
-  lines, grid, images, table, bars, steps,
+  lines, grid, images, table, bars, steps, tokens,
 };
 
 export function render(figure: Figure): HTMLElement {
@@ -26,6 +27,6 @@ export function render(figure: Figure): HTMLElement {
 
 /** Figures stand in two columns where the page is broad enough, except those that need the breadth. */
 function spans(figure: Figure): boolean {
-  return figure.kind === "images" || figure.kind === "steps" || (figure.kind === "table" && figure.columns.length > 4)
+  return figure.kind === "images" || figure.kind === "steps" || figure.kind === "tokens" || (figure.kind === "table" && figure.columns.length > 4)
     || (figure.kind === "grid" && isWide(figure));
 }

@@ -109,6 +109,23 @@ export interface Steps {
   note: string;
 }
 
+export interface Token {
+  text: string;
+  value: number | null;
+  under: string;
+  said: string;
+}
+
+export interface Tokens {
+  kind: "tokens";
+  title: string;
+  items: Token[];
+  value_label: string;
+  scale: number | null;
+  spaced: boolean;
+  note: string;
+}
+
 export interface Fact {
   label: string;
   value: string | number | null;
@@ -140,6 +157,6 @@ export interface Document {
   sections: Section[];
 }
 
-export type Figure = Lines | Grid | Images | Table | Bars | Steps;
+export type Figure = Lines | Grid | Images | Table | Bars | Steps | Tokens;
 export type Block = Figure | Facts | Code;
 export type Cell = string | number | null;

@@ -117,9 +117,9 @@ def _broken(book: Book) -> Iterator[Problem]:
 
 def _strange(book: Book) -> Iterator[Problem]:
     """Parts whose characters training does not have: another script, or another encoding."""
-    known = set().union(*(book.texts[row] for row in np.flatnonzero(book.parts == TRAIN)))
+    known = set().union(*(book.texts[row] for row in np.flatnonzero(book.parts == TRAIN).tolist()))
     for part in (VALIDATION, TEST):
-        rows = np.flatnonzero(book.parts == part)
+        rows = np.flatnonzero(book.parts == part).tolist()
         counts = Counter(sign for row in rows for sign in book.texts[row])
         unknown = {sign: n for sign, n in counts.items() if sign not in known}
         share = sum(unknown.values()) / max(counts.total(), 1)
