@@ -1,4 +1,4 @@
-"""Any encoder of the transformers library: BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa, MPNet and more.
+"""Any encoder of the transformers library: BERT, RoBERTa, DistilBERT, ELECTRA, MPNet and more.
 
 Paper: Jacob Devlin, Ming-Wei Chang, Kenton Lee, Kristina Toutanova (2019), "BERT: Pre-training of
 Deep Bidirectional Transformers for Language Understanding", NAACL; the other kinds have their own,
