@@ -126,8 +126,9 @@ class Gradients:
             "and after the last one the network is to say what the first was. A curve is "
             "the length of the gradient of that loss with respect to the state at each step, as a "
             "share of its length at the last step; the band is from the least to the most over "
-            "the seeds.\n\nIn an RNN the gradient is multiplied at each step by the recurrent weights "
-            "and the slope of tanh, which is below 1. An LSTM has a cell that is changed by adding: "
+            "the seeds."
+            "\n\nIn an RNN the gradient is multiplied at each step by the recurrent weights and "
+            "the slope of tanh, which is below 1. An LSTM has a cell that is changed by adding: "
             "there it is multiplied by the forget gate alone, which training can bring near 1."
         )
         return Document(
