@@ -61,8 +61,7 @@ class Vocabulary(BaseModel):
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The tokens of each text, without begin and end."""
-        if not self.as_is:
-            texts = [normal(text, self.lowercase) for text in texts]
+        texts = [whole(t) if self.as_is else normal(t, self.lowercase) for t in texts]
         if self.unit == "bytes":
             return [
                 np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(SPECIAL)
@@ -142,7 +141,10 @@ class Vocabulary(BaseModel):
     def _tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
 
-        return Tokenizer.from_str(self.model)
+        tokenizer = Tokenizer.from_str(self.model)
+        # A text that holds '</s>' or '<pad>' as signs must not end there, or look like padding.
+        tokenizer.encode_special_tokens = not self.as_is
+        return tokenizer
 
 
 @functools.lru_cache
@@ -158,8 +160,17 @@ def _points(characters: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
 
 def normal(text: str, lowercase: bool = False) -> str:
     """One way of writing for what looks the same (Unicode NFC)."""
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", whole(text))
     return text.lower() if lowercase else text
+
+
+def whole(text: str) -> str:
+    """Halves of characters, as broken JSON and command lines have them, made one or replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def learn(
