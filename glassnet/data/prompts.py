@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from glassnet.data import documents
+from glassnet.data import documents, textfolders
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.tokens import PAD, UNKNOWN, Vocabulary, normal
 from glassnet.errors import UserError
@@ -41,7 +41,7 @@ def _lines(path: Path) -> list[str]:
             text = file.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text ({error}).") from None
-    found = [line for line in text.splitlines() if line.strip()]
+    found = [line for line in textfolders.lines(text) if line.strip()]
     if not found:
         raise UserError(f"{path} is empty. Expected a prompt in each line.")
     return found

@@ -14,7 +14,7 @@ from glassnet.data import tablefiles, textlayouts
 from glassnet.data.archives import open_files
 from glassnet.data.order import natural
 from glassnet.data.rawtable import Known
-from glassnet.data.textfolders import SUFFIXES, decoded
+from glassnet.data.textfolders import SUFFIXES, decoded, lines
 from glassnet.data.texts import TextFacts, Tokens
 from glassnet.errors import UserError, nearest
 from glassnet.task import Problem
@@ -92,9 +92,9 @@ def _of_folder(folder: Path, problems: list[Problem]) -> Named:
 
 def _of_file(path: Path, facts: TextFacts, problems: list[Problem]) -> Named:
     text = _one(path, problems)
-    if text is None or facts.one == "file":
+    if not text or facts.one == "file":
         return [(path.name, text)]
-    return [(f"line {n}", line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    return [(f"line {n}", line.strip()) for n, line in enumerate(lines(text), 1)]
 
 
 def _one(path: Path, problems: list[Problem]) -> str | None:

@@ -183,6 +183,11 @@ def _read(path: Path, files: Files, name: str) -> tuple[str | None, list[Problem
     return None, [problem]
 
 
+def lines(text: str) -> list[str]:
+    """The lines of a text, by line breaks alone: ``splitlines`` cuts within sentences, too."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
 def decoded(data: bytes, where: str, problems: list[Problem]) -> str:
     """The text of a file: by its byte order mark, else UTF-8, else Windows-1252 with a problem.
 

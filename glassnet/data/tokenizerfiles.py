@@ -133,8 +133,9 @@ def _word_pieces(folder: Path) -> Tokenizer:
         processors,
     )
 
-    lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    numbers = {line.rstrip("\n"): number for number, line in enumerate(lines)}
+    # Some lists hold what else Python takes for the end of a line, such as U+2028, as a token.
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    numbers = {line: number for number, line in enumerate(lines)}
     special = {role: _named(folder, role, numbers) for role in list(_USUAL)[:4]}
     config = _json(folder / "tokenizer_config.json")
     plain = (line for line in numbers if line not in special.values() and line[:1] != "[")
