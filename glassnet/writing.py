@@ -85,7 +85,8 @@ def write(
     """
     network.eval()
     where = next(network.parameters()).device
-    order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
+    # The longest first: it says how many more have a place beside it.
+    order = sorted(range(len(sources)), key=lambda number: -len(sources[number]))
     found: dict[int, Written] = {}
     while len(found) < len(order):
         rest = order[len(found) :]
