@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ BLEU = 2 + 2 * 4
 CHRF = 3 * 6
 """Then for chrF: character n-grams of translation, of reference, of both, for n = 1 to 6."""
 NUM_SHOWN = 8
-UNSPACED = {"zh": "zh", "ja": "char", "ko": "char", "th": "char", "lo": "char", "my": "char"}
+UNSPACED = {
+    "zh": "zh", "chinese": "zh", "ja": "char", "japanese": "char", "ko": "char", "korean": "char",
+    "th": "char", "thai": "char", "lo": "char", "my": "char", "km": "char",
+}  # fmt: skip
 """sacreBLEU's way of cutting languages that it would need more packages for, or have no spaces."""
 
 
@@ -126,7 +130,10 @@ def judges(language: str = "") -> tuple[Judge, Judge]:
     from sacrebleu.metrics.bleu import BLEU as Bleu
     from sacrebleu.metrics.chrf import CHRF as Chrf
 
-    return Bleu(tokenize=UNSPACED.get(language[:2])), Chrf()
+    code = re.split("[-_]", language.lower())[
+        0
+    ]  # a column may be called 'theirs', which is no Thai
+    return Bleu(tokenize=UNSPACED.get(code)), Chrf()
 
 
 def statistics(translations: Sequence[str], references: Sequence[str], language: str) -> Tensor:
