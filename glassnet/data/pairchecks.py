@@ -1,4 +1,4 @@
-"""What is wrong with texts and their translations: out of step, empty, the same, of odd lengths."""
+"""What is wrong with texts and their translations: out of step, empty, the same, odd, twice."""
 
 from __future__ import annotations
 
@@ -97,3 +97,36 @@ def odd(texts: Sequence[tuple[str, str]], names: Sequence[tuple[str, int]]) -> I
             items=where,
             rows=tuple((n,) for n in odd),
         )
+
+
+def copies(
+    texts: Sequence[tuple[str, str]], names: Sequence[tuple[str, int]], parts: Sequence[str]
+) -> Iterator[Problem]:
+    """Texts that are asked although they were learned, or may be where the parts are drawn."""
+    same = [hash(" ".join(source.lower().split())) for source, _ in texts]
+    if len(set(parts)) == 1:
+        first = {one: n for n, one in reversed(list(enumerate(same)))}
+        again = [n for n, one in enumerate(same) if first[one] != n]
+        what = f"of {len(texts):,} texts to translate repeat an earlier one"
+        remedy = "they may get into training and test; remove them"
+        yield from _repeated(again, names, what, remedy, "duplicates")
+        return
+    known = {one for one, part in zip(same, parts, strict=True) if part == "train"}
+    for asked in ("validation", "test"):
+        rows = [n for n, part in enumerate(parts) if part == asked]
+        again = [n for n in rows if same[n] in known]
+        what = f"of the {len(rows):,} texts to translate of the {asked} part are in training too"
+        remedy = "its figures flatter; remove them from training"
+        yield from _repeated(again, names, what, remedy, "copies across parts")
+
+
+def _repeated(
+    rows: Sequence[int], names: Sequence[tuple[str, int]], what: str, remedy: str, kind: str
+) -> Iterator[Problem]:
+    if rows:
+        where = tuple(f"{names[n][0]} {names[n][1]}" for n in rows)
+        shown = f"{', '.join(where[:SHOWN])}{' …' if len(where) > SHOWN else ''}"
+        yield Problem(
+            where[0], f"{len(rows):,} {what}: {shown}", remedy,
+            kind=kind, items=where, rows=tuple((n,) for n in rows),
+        )  # fmt: skip

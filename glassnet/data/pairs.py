@@ -248,7 +248,7 @@ def open_pairs(
         names += [(f"{part.name} {part.unit}", number) for number in numbers]
         given += [part.part] * len(pairs)
     pairchecks.refuse_copies(path, texts, languages)
-    problems += pairchecks.odd(texts, names)
+    problems += [*pairchecks.odd(texts, names), *pairchecks.copies(texts, names, given)]
     settings = {
         "unit": unit, "size": size, "least": least, "lowercase": lowercase, "longest": longest,
         "beam": beam, "length_penalty": length_penalty,
