@@ -27,11 +27,13 @@ def look(path: str | Path, target: str | None) -> Look | None:
     counts: dict[str, int] = {}
     texts: list[tuple[str, str]] = []
     names: list[tuple[str, int]] = []
+    given: list[str] = []
     for part in parts:
         found, numbers = pairchecks.read(path, part, languages, problems)
         counts[part.part] = len(found)
         texts += found
         names += [(f"{part.name} {part.unit}", number) for number in numbers]
+        given += [part.part] * len(found)
     summary = [
         ("Kind", "texts and their translations"),
         ("Pairs", f"{len(texts):,}"),
@@ -43,7 +45,8 @@ def look(path: str | Path, target: str | None) -> Look | None:
         summary.append((f"Words in {name}", f"{mean:.1f} on average"))
     summary += [("Example", " — ".join(pair)) for pair in texts[:2]]
     details = {"num_rows": len(texts), "languages": list(known), "parts": counts}
-    return Look("pairs", path, summary, [*problems, *pairchecks.odd(texts, names)], details)
+    problems += [*pairchecks.odd(texts, names), *pairchecks.copies(texts, names, given)]
+    return Look("pairs", path, summary, problems, details)
 
 
 def _has_languages(folder: Path) -> bool:
@@ -60,21 +63,25 @@ def _is_of_languages(path: Path) -> bool:
     if suffix not in (*TABS, ".csv", *JSON_LINES):
         return False
     try:
-        line = pairfiles.decoded(path).partition("\n")[0]
+        line, _, rest = pairfiles.decoded(path).partition("\n")
     except UserError:
         return False
     if suffix in JSON_LINES:
         return _are_languages(_keys(line))
+    if not any(map(str.isalpha, rest.partition("\n")[0])):
+        return False  # a table of numbers, whose columns are called 'id' and 'to'
     return any(_are_languages(line.lower().split(sign)) for sign in "\t,;")
 
 
 def _keys(line: str) -> list[str]:
+    """The fields of an object that all hold texts; else none."""
     try:
         found = json.loads(line)
     except ValueError:
         return []
     found = found.get(pairfiles.NESTED, found) if isinstance(found, dict) else found
-    return list(found) if isinstance(found, dict) else []
+    are_texts = isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
+    return list(found) if are_texts else []
 
 
 def _are_languages(names: list[str]) -> bool:
