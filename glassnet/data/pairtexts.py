@@ -57,6 +57,8 @@ def _texts(raw: Any) -> tuple[list[str], list[str]]:
 
 def _is_file(text: str) -> bool:
     """Whether a string is the path of a file; one that looks like a path and is none is told."""
+    if not text.strip():
+        return False  # its path would be the folder that we are in
     if len(text) <= LONGEST_NAME and references.exists(Path(text).expanduser()):
         return True
     return " " not in text.strip() and text.lower().endswith((".txt", ".gz", ".tsv", ".csv"))
