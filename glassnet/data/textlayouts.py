@@ -101,7 +101,10 @@ def label_column(read: Read, target: str | None, origin: str) -> str:
         require_column(read.frame, target, origin)
         return target
     found = guessed_target(read.frame, read.header)
-    if found is None:
+    if found is None:  # one that is called so, and holds no classes: whoever reads it says why
+        called = [name for name in read.frame.columns if name.lower() in LABEL_NAMES]
+        if len(called) == 1:
+            return called[0]
         raise UserError(
             f"{origin}: name the column of the labels by --target; the columns are: "
             f"{', '.join(read.frame.columns[:40])}."
