@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from glassnet.data import documents
@@ -56,8 +57,11 @@ def _has_others(folder: Path, num_texts: int) -> bool:
 
 def _is_table(path: Path) -> bool:
     """Whether the first lines of a text file are cells: as many tabs, semicolons … in each."""
-    with documents.opened(path) as file:
-        lines = file.read(20_000).decode(errors="ignore").splitlines()[:-1][:50]
+    try:
+        with documents.opened(path) as file:
+            lines = file.read(20_000).decode(errors="ignore").splitlines()[:-1][:50]
+    except (OSError, EOFError, zlib.error):
+        return False  # told when it is scanned
     counts = [{line.count(sign) for line in lines} for sign in "\t;|,"]
     if not all(map(str.strip, lines)):
         return False  # paragraphs
