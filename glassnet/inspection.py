@@ -36,7 +36,7 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind == "pairs":  # the reader itself has looked; the doctor knows no pairs
+    if look.kind in ("pairs", "corpus"):  # the reader itself has looked: no rows of a table
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
@@ -99,7 +99,8 @@ def before_training(source: Source[Any], recipe: Any, run: Run) -> list[str]:
         },
     )
     run.update_info(doctor=dict(Counter(problem.kind for problem in found)))
-    target = f" --target {recipe.target}" if "target" in type(recipe).model_fields else ""
+    named = "target" in type(recipe).model_fields and recipe.target is not None
+    target = f" --target {recipe.target}" if named else ""
     return lines(found, f"glassnet inspect {recipe.data}{target}")
 
 
