@@ -430,7 +430,8 @@ def _prepare(
 FEW_ROWS = 20
 _FEW = (
     "validation has {} rows only: its figures and their intervals say next to nothing, and they "
-    "choose the weights; add rows, or let all take turns by --split.mode kfold"
+    "choose the weights; add rows, or, if none depends on others as stretches of a text do, let "
+    "all take turns by --split.mode kfold"
 )
 _REDRAWN = (
     "validation rows are redrawn at each epoch, so all of them are trained on sooner or later: "
