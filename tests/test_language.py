@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from trainings import assert_same_end, go_on, new_run, play
 
-from glassnet import api, catalog, language, loop, sampling
+from glassnet import api, catalog, inspection, language, loop, sampling
 from glassnet.data import corpus, counting, documents, prompts, running, shelf, sources, tokencache
 from glassnet.data.stretches import NOT_COUNTED, as_streams
 from glassnet.errors import UserError
@@ -302,6 +302,8 @@ def test_an_empty_folder_and_a_cut_archive_are_refused() -> None:
     write(Path("a.txt.gz"), gzip.compress(PROSE.encode())[:100])
     with pytest.raises(UserError, match=r"a\.txt\.gz cannot be read"):
         documents.scan(Path("a.txt.gz"), None)
+    with pytest.raises(UserError, match=r"a\.txt\.gz cannot be read"):
+        sources.look("a.txt.gz")
 
 
 def test_a_text_of_one_character_only_is_learned() -> None:
@@ -555,6 +557,13 @@ def test_the_report_shows_what_it_writes(trained: api.TrainedRun) -> None:
 def test_the_customary_split_of_a_set_goes_with_it() -> None:
     entry = sources.named("tiny-shakespeare")
     assert entry is not None and entry.knobs == {"split.test": 0, "split.validation": 0.1}
+
+
+def test_running_text_is_not_examined_as_a_table() -> None:
+    write(Path("names.txt"), "\n".join(f"name{number}" for number in range(200)))
+    look = inspection.inspect("names.txt")
+    assert look.kind == "corpus"
+    assert not look.problems
 
 
 def test_look_knows_text_from_tables() -> None:

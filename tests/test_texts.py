@@ -203,6 +203,23 @@ def test_texts_whose_words_do_not_repeat_are_read_by_their_characters(tmp_path: 
         assert source.facts(torch.arange(len(source))).vocabulary.unit == "characters"
 
 
+@pytest.mark.parametrize("unit", ["words", "subwords", "characters", "bytes"])
+def test_a_text_that_holds_the_name_of_a_special_token_is_read_as_it_stands(unit: Any) -> None:
+    known = tokens.learn(["a </s> b <pad> c"] * 3, unit, size=300)
+    found = known.encode(["a </s> b <pad> c"])[0]
+    assert not set(found.tolist()) & {known.pad, known.unknown, known.begin, known.end}
+    if unit != "words":
+        assert known.decode(found.tolist()) == "a </s> b <pad> c"
+
+
+@pytest.mark.parametrize("unit", ["words", "subwords", "characters", "bytes"])
+def test_halves_of_characters_are_made_one_or_replaced(unit: Any) -> None:
+    known = tokens.learn(["ab \ud83d\ude00", "ab \ud83d"] * 3, unit, size=300)
+    same = ["ab \ud83d\ude00", "ab \U0001f600", "ab \ud83d", "ab \ufffd"]
+    one, two, three, four = (found.tolist() for found in known.encode(same))
+    assert one == two != three == four
+
+
 def test_longer_texts_are_cut_and_it_is_told_how_many(tmp_path: Path) -> None:
     source = texts.open_texts(tsv(tmp_path / "a.tsv"), longest=3, units="words")
     facts = source.facts(torch.arange(8))
@@ -297,6 +314,12 @@ def test_a_folder_with_one_class_or_a_class_that_is_only_tested_is_refused(
         file.unlink()
     with pytest.raises(UserError, match="train part has no text of the class 'neg'"):
         texts.open_texts(folder)
+
+
+def test_a_column_called_label_with_one_class_is_told_as_such(tmp_path: Path) -> None:
+    pl.DataFrame({"text": GOOD * 10, "label": ["pos"] * 40}).write_csv(tmp_path / "t.csv")
+    with pytest.raises(UserError, match="the target 'label' is 'pos' for every text"):
+        texts.open_texts(tmp_path / "t.csv")
 
 
 def test_words_that_never_repeat_cannot_be_units(tmp_path: Path) -> None:

@@ -392,6 +392,40 @@ def test_a_part_of_the_examples_knows_its_texts(tmp_path: Path) -> None:
     assert ragged.lengths_of(some).tolist() == examples.lengths[[7, 3]].tolist()
 
 
+def test_no_more_source_tokens_are_read_at_once_than_have_a_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writing, "TOGETHER", 40)
+    rules = writing.Rules(BEGINS, ENDS, (0, 1, 2), beam=2)
+    network, sizes = Toy(1).eval(), list[int]()
+    read = network.read
+    monkeypatch.setattr(network, "read", lambda s: sizes.append(s.numel() * 2) or read(s))
+    found = writing.write(network, [[4]] * 15 + [[4, 0, 1, 4] * 4], lambda n: 3, rules)
+    assert max(sizes) <= 40
+    assert len({written.tokens for written in found[:15]}) == 1
+
+
+def test_a_table_of_numbers_under_names_of_languages_is_no_translation(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("id,to\n1,2\n2,3\n3,1\n")
+    assert sources.look(tmp_path / "edges.csv").kind == "table"
+
+
+def test_chinese_is_judged_by_its_signs_and_a_column_called_theirs_by_its_words() -> None:
+    assert "tok:zh" in translated.signatures("zh_CN")
+    assert "tok:char" in translated.signatures("ko")
+    assert "tok:13a" in translated.signatures("theirs")
+
+
+def test_texts_that_were_learned_and_are_asked_again_are_told(tmp_path: Path) -> None:
+    folder = lines(tmp_path / "p", train__en=["a b", "c"], train__de=["x y", "z"],
+                   test__en=["A  b", "d"], test__de=["x y z", "w"])  # fmt: skip
+    found = pairs.open_pairs(folder, source="en", target="de").problems
+    assert [(p.kind, p.items) for p in found] == [("copies across parts", ("test line 1",))]
+    (tmp_path / "t.tsv").write_text("en\tde\na\tx\nb\ty\na\tz\n")
+    found = pairs.open_pairs(tmp_path / "t.tsv", source="en", target="de").problems
+    assert [(p.kind, p.items) for p in found] == [("duplicates", ("t.tsv line 4",))]
+
+
 # --- Bad input ------------------------------------------------------------------------------------
 
 
