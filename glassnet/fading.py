@@ -25,7 +25,7 @@ from glassnet.errors import UserError
 from glassnet.explain import vanishing
 from glassnet.explain.vanishing import Faded
 from glassnet.figures import Document, Lines, Section, Series, Table
-from glassnet.network import build_network
+from glassnet.network import build_network, find, schema
 from glassnet.progress import tell
 from glassnet.recipe import NetworkKnobs
 
@@ -123,9 +123,10 @@ class Gradients:
         blocks = [self.figure("first"), *([self.figure("trained")] if self.steps else [])]
         text = (
             f"Texts of {self.length} tokens: the first is one of {FIRST}, the others are noise, "
-            "and after the last one the network is to say what the first was. A curve is the "
-            "length of the gradient of that loss with respect to the state at each step, as a share "
-            "of its length at the last step; the band is from the least to the most over the seeds."
+            "and after the last one the network is to say what the first was. A curve is "
+            "the length of the gradient of that loss with respect to the state at each step, as a "
+            "share of its length at the last step; the band is from the least to the most over "
+            "the seeds."
             "\n\nIn an RNN the gradient is multiplied at each step by the recurrent weights and "
             "the slope of tanh, which is below 1. An LSTM has a cell that is changed by adding: "
             "there it is multiplied by the forget gate alone, which training can bring near 1."
@@ -193,6 +194,8 @@ def compare(
 
 
 def _measure(name: str, seed: int, length: int, steps: int) -> Measured:
+    if "hidden" not in schema(find(name)).model_fields:
+        raise _not_recurrent(name)
     torch.manual_seed(seed)
     knobs = NetworkKnobs(name=name, width=WIDTH, hidden=WIDTH, dropout=0.0)
     network = build_network(knobs, (length,), TOKENS, reads="stream", vocabulary=TOKENS)
@@ -229,11 +232,15 @@ def _faded(network: nn.Module, name: str, length: int) -> list[Faded]:
     asked_BT = torch.cat([texts_BT, texts_BT[:, :1]], 1)
     found = [f for f in vanishing.faded(exact, asked_BT, stream=True) if f.layer.endswith("wards")]
     if not found:
-        raise UserError(
-            f"--networks {name}: expected recurrent networks with an explicit form, such as "
-            f"{', '.join(NETWORKS)}."
-        )
+        raise _not_recurrent(name)
     return found
+
+
+def _not_recurrent(name: str) -> UserError:
+    return UserError(
+        f"--networks {name}: expected recurrent networks with an explicit form, such as "
+        f"{', '.join(NETWORKS)}."
+    )
 
 
 def _right(network: nn.Module, texts_BT: Tensor) -> float:

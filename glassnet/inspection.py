@@ -36,7 +36,7 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind not in ("images", "table"):
+    if look.kind == "pairs":  # the reader itself has looked; the doctor knows no pairs
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:

@@ -26,7 +26,6 @@ from glassnet.figures import Table
 from glassnet.matching import Match
 from glassnet.network import build_network
 from glassnet.networks._posterior import Posterior
-from glassnet.networks.encoder import Encoder
 from glassnet.recipe import NetworkKnobs
 from glassnet.task import Data
 from glassnet.transfer import Layers
@@ -107,7 +106,7 @@ def start(recipe: Any, network: nn.Module, data: Data[Any], reads: str) -> list[
     pool: Any = data.pool
     found = wordweights.read(recipe.weights, reads, recipe.network.options)
     if reads == TOKENS:
-        _agree_on_padding(own, facts.vocabulary, recipe.weights)
+        _agree_on_padding(recipe, facts.vocabulary)
         new_head = recipe.transfer.head == "new"
         match = matching.put(own, found, facts.classes, new_head=new_head, advice=_ADVICE)
     else:
@@ -193,11 +192,12 @@ EMBEDDINGS = ("embedding.tokens.weight",)
 """Of ``gpt``: published ones may have rows that fill up to a round number."""
 
 
-def _agree_on_padding(own: nn.Module, vocabulary: Any, origin: str) -> None:
+def _agree_on_padding(recipe: Any, vocabulary: Any) -> None:
     """What fills up short texts must be what the network passes over."""
-    if isinstance(own, Encoder) and own.pad != vocabulary.pad:
+    said = recipe.network.options.get("config", {}).get("pad_token_id", vocabulary.pad)
+    if said != vocabulary.pad:
         raise UserError(
-            f"{origin}: config.json says that texts are filled up with token {own.pad}, its "
+            f"{recipe.weights}: config.json says that texts are filled up with token {said}, its "
             f"tokenizer says {vocabulary.pad} ({vocabulary.token(vocabulary.pad)}). Fetch both "
             "again, from the same page."
         )

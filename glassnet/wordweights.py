@@ -19,7 +19,7 @@ from torch import Tensor
 from glassnet import cards, hub, publishedwords, weightfiles, weights
 from glassnet.cards import Card
 from glassnet.errors import UserError
-from glassnet.networks import encoder
+from glassnet.networks import _transformers
 from glassnet.published import Recognized, recognize
 from glassnet.recipe import read_yaml
 from glassnet.run import Run
@@ -209,15 +209,15 @@ class Published:
     def encoder(self) -> dict[str, Any]:
         """Knobs of a task that answers each text."""
         try:
-            config = encoder.completed(self.config)
+            config = _transformers.completed(self.config)
             with torch.device("meta"):
-                model = encoder.model_of(config, 0, 2, classifier=False)
+                model = _transformers.model_of(config, 0, 2, classifier=False)
         except ValueError as error:
             raise UserError(f"{self.place}: {str(error).removeprefix('encoder: ')}.") from None
         network: dict[str, Any] = {"name": "encoder", "config": config}
         if self.card.made_for.endswith("ForSequenceClassification"):
             network["pooling"] = "library"
-        limits = [n for n in (encoder.longest(model), self.card.longest) if n is not None]
+        limits = [n for n in (_transformers.longest(model), self.card.longest) if n is not None]
         return {"network": network, **({"longest": min(limits)} if limits else {})}
 
     @property
@@ -259,7 +259,7 @@ def _through_transformers(place: Path, classifier: bool) -> dict[str, Tensor]:
 
     auto = transformers.AutoModelForSequenceClassification if classifier else transformers.AutoModel
     try:
-        with encoder.quiet():
+        with _transformers.quiet():
             model, told = auto.from_pretrained(
                 place,
                 local_files_only=True,
@@ -269,12 +269,12 @@ def _through_transformers(place: Path, classifier: bool) -> dict[str, Tensor]:
                 dtype=torch.float32,
             )
     except (OSError, ValueError, RuntimeError) as error:
-        text = encoder.first_line(error)
+        text = _transformers.first_line(error)
         raise UserError(
             f"{place}: the transformers library cannot make an encoder of it: {text}"
         ) from None
     if not classifier:
-        model = encoder.without_pooler(model)
+        model = _transformers.without_pooler(model)
     found = {n: t for n, t in model.state_dict().items() if n not in told["missing_keys"]}
     for name, theirs, _ in told["mismatched_keys"]:  # refused later, with both sizes
         found[name] = torch.empty(theirs, device="meta")

@@ -3,15 +3,18 @@
 import math
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from glassnet import fading
 from glassnet.data.tokens import PAD, Vocabulary, learn
 from glassnet.errors import UserError
-from glassnet.explain import attribution, gates, heads, nexttoken, vanishing, wordtrust
+from glassnet.explain import asked, attribution, gates, heads, nexttoken, vanishing, wordtrust
 from glassnet.explain.read import Given, Reading, classified, continued, translated
 from glassnet.explain.strip import strip
 from glassnet.explain.tokens import Question, embedding, names
@@ -442,3 +445,105 @@ def test_recording_leaves_no_hooks_behind() -> None:
     network = trained("lstm")
     recorded(network, lambda: network(given(TEXT).tokens[None]))
     assert not any(module._forward_hooks for module in network.modules())
+
+
+# --- From a run -----------------------------------------------------------------------------------
+
+
+class Run:
+    """What ``explain.asked`` needs of a run, without training one on disk."""
+
+    def __init__(self, network: nn.Module, facts: Any, answer: Callable[[str], str]) -> None:
+        self.network, self.facts, self.answer = network, facts, answer
+        self.run = SimpleNamespace(path="runs/toy", folds=list)
+        self.recipe = SimpleNamespace(network=SimpleNamespace(name="toy"))
+
+    def predict(self, raw: list[str]) -> list[Any]:
+        with torch.inference_mode():
+            for text in raw:
+                tokens_BT = torch.from_numpy(self.facts.vocabulary.encode([text])[0]).long()[None]
+                if tokens_BT.numel():
+                    self.network(torch.nn.functional.pad(tokens_BT, (0, 2)))
+        return [SimpleNamespace(answer=self.answer(text), details={}) for text in raw]
+
+
+def classifier() -> Any:
+    facts = SimpleNamespace(vocabulary=words(), classes=CLASSES)
+    return Run(trained("lstm"), facts, lambda text: "good" if "wonderful" in text else "bad")
+
+
+def test_a_run_explains_a_typed_text_and_those_of_a_file(tmp_path: Path) -> None:
+    found = asked.texts(classifier(), TEXT)
+    assert found.run == "runs/toy" and list(found.texts[0].tokens) == TEXT.split()
+    file = tmp_path / "texts.txt"
+    file.write_text(f"{TEXT}\n\na dreadful day came\n", "utf-8")
+    assert [one.answer for one in asked.texts(classifier(), str(file)).texts] == ["good", "bad"]
+
+
+def test_a_run_of_a_language_model_explains_the_next_token() -> None:
+    facts = SimpleNamespace(vocabulary=letters())
+    run: Any = Run(model("gpt"), facts, str)
+    found = asked.texts(run, "abcdefghijklmnopqrst", about="v").texts[0]
+    assert found.answer == "u" and found.about == "v" and len(found.expected) == 20
+    with pytest.raises(UserError, match="expected one token of the vocabulary.*found 2: 'x', 'y'"):
+        asked.texts(run, "abc", about="xy")
+    with pytest.raises(UserError, match="it is unknown"):
+        asked.texts(run, "abc", about="Ω")
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("", "is empty; expected"),
+        ("  \n", "is empty; expected"),
+        ([TEXT, ""], "is empty; expected"),
+        ("missing.txt", "There is no file"),
+        (3, "Expected a text, a list of texts"),
+        ([], "no text to explain"),
+    ],
+)
+def test_raw_inputs_that_are_no_texts_are_said(raw: Any, said: str, in_tmp: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        asked.texts(classifier(), raw)
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "latin.txt"
+    file.write_bytes("größer".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.txt cannot be read as UTF-8 text"):
+        asked.texts(classifier(), file)
+
+
+# --- The demonstration ----------------------------------------------------------------------------
+
+
+def test_gradients_are_compared_without_a_run(cli: Any, in_tmp: Path) -> None:
+    code, out, err = cli("gradients", "--length", "40", "--steps", "0", "--seeds", "2")
+    assert code == 0, err
+    assert "lstm" in out and (in_tmp / "gradients.html").is_file()
+    found = fading.compare(("rnn", "lstm"), length=40, steps=0, seeds=1)
+    left = {one.network: one.first[0].left[-1] for one in found.measured}
+    assert left["rnn"] < 1e-2 * left["lstm"]
+
+
+def test_a_short_training_opens_the_way_through_the_cell() -> None:
+    found = fading.compare(("lstm",), length=12, steps=150, seeds=1)
+    (one,) = found.measured
+    assert one.right[12] > 0.9
+    assert one.trained[-1].state == "cell" and one.trained[-1].left[-1] > 0.2
+    assert one.trained[-1].left[-1] > one.first[-1].left[-1]
+    assert page(found.document) and found.to_json()["measured"][0]["right"]
+
+
+@pytest.mark.parametrize(
+    ("words_of_it", "said"),
+    [
+        (("--length", "1"), "--length 1: expected a whole number from 2"),
+        (("--networks", "convnet"), "expected recurrent networks"),
+        (("--networks", "gpt"), "expected recurrent networks"),
+        (("--networks", "lstn"), "lstn"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(cli: Any, words_of_it: Any, said: str) -> None:
+    code, _, err = cli("gradients", "--steps", "0", *words_of_it)
+    assert code == 2 and said in err and "Traceback" not in err

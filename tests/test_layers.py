@@ -81,7 +81,10 @@ LIGHT = [
     "cli/text", "data/sources", "data/datasets", "data/parts", "catalog", "show",
 ]  # fmt: skip
 MAY_NETWORKS_IMPORT = {"torch", "pydantic", "glassnet"}
-WRAPPED = {"backbone.py": {"transformers"}, "encoder.py": {"transformers"}}  # what it exists for
+WRAPPED = {
+    "backbone.py": {"transformers"},
+    "_transformers.py": {"transformers"},
+}  # what it exists for
 
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 

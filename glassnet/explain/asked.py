@@ -202,7 +202,7 @@ def overheard(network: nn.Module, ask: Callable[[], Any]) -> tuple[Tensor | None
 
     def hook(_module: nn.Module, given: Any) -> None:
         if not heard and given[0].ndim == 2:
-            heard.append(given[0][0][present(given[0])[0]].clone())
+            heard.append(given[0][0][present(given[0])[0]])
 
     layers = [m for m in network.modules() if isinstance(m, nn.Embedding)]
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]
@@ -211,7 +211,8 @@ def overheard(network: nn.Module, ask: Callable[[], Any]) -> tuple[Tensor | None
     finally:
         for handle in handles:
             handle.remove()
-    return (heard[0] if heard else None), answer
+    # A copy, for what was made in inference mode can have no gradient.
+    return (heard[0].clone() if heard else None), answer
 
 
 def _asked(one: Trained, text: str) -> tuple[Tensor, Any]:

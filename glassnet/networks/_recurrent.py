@@ -312,12 +312,10 @@ def initialize(network: nn.Module, initialization: Initialization, tied: bool = 
     | input W, (H, D) of each gate     | Xavier, uniform ±√(6 / (H + D))    | uniform ±1/√H      |
     | biases                           | 0; of an LSTM's forget gate 1      | uniform ±1/√H      |
     |                                  | (Jozefowicz et al. 2015)           |                    |
-    | embedding                        | normal, standard deviation 0.1; 1/√D if it is ``tied``  |
+    | embedding; that of padding is 0  | normal, standard deviation 0.1; 1/√D if it is ``tied``  |
     |                                  | to the output layer (and times √D when it is read)      |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
-
-    The embedding of padding is 0.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.RNNBase) and initialization == "orthogonal":

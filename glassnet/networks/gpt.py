@@ -84,14 +84,14 @@ class GPT(nn.Module):
             Activation,
             Field(
                 description="Of the dense layers. gelu_tanh: GPT-2's approximation of gelu, for "
-                "its weights; half as fast on a CPU."
+                "its weights, and slower on a CPU."
             ),
         ] = "gelu",
         bias: Annotated[
             bool,
             Field(
                 description="Whether dense layers and normalizations add something of their own, "
-                "as in GPT-2. false: a step is 2 % faster."
+                "as in GPT-2. false: a step of a small network is some percent faster."
             ),
         ] = True,
         dropout: Annotated[
