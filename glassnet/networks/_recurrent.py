@@ -28,6 +28,7 @@ State: TypeAlias = tuple[Tensor, ...]
 Initialization: TypeAlias = Literal["orthogonal", "torch"]
 Direction: TypeAlias = Literal["forwards", "backwards"]
 Pooling: TypeAlias = Literal["mean", "max", "last"]
+FEW = 1000  # tokens of a vocabulary of characters or bytes, at most
 
 Dropout = Annotated[
     float,
@@ -81,7 +82,7 @@ class RecurrentLayer(Explicit, ABC):
     def zeros(self, inputs: Tensor) -> State:
         """The state before anything was read."""
         zeros_BH = inputs.new_zeros(len(inputs), self.fused.hidden_size)
-        return (zeros_BH, zeros_BH) if isinstance(self.fused, nn.LSTM) else (zeros_BH,)
+        return (zeros_BH,) * (2 if isinstance(self.fused, nn.LSTM) else 1)
 
     def _all_at_once(self, x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Torch's form wants an axis for layers and directions, of which there is one here."""
@@ -290,10 +291,7 @@ class RecurrentNetwork(nn.Module):
         return self.output(self.dropout(features_BH))  # type: ignore[no-any-return]
 
     def follow(self, tokens_BT: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        """Go on reading streams where ``state`` ends: logits (B, T, num_outputs), new state.
-
-        The state, of each layer, is to be used after tokens without padding.
-        """
+        """Go on reading streams, without padding, where ``state`` ends: logits (B, T, V), new state."""
         lengths_B = tokens_BT.new_full((len(tokens_BT),), tokens_BT.shape[1])
         features_BTH, state = self.recurrent(self.embed(tokens_BT), lengths_B, state)
         return self.output(self.narrow(self.dropout(features_BTH))), state
@@ -312,8 +310,8 @@ def initialize(network: nn.Module, initialization: Initialization, tied: bool = 
     | input W, (H, D) of each gate     | Xavier, uniform ±√(6 / (H + D))    | uniform ±1/√H      |
     | biases                           | 0; of an LSTM's forget gate 1      | uniform ±1/√H      |
     |                                  | (Jozefowicz et al. 2015)           |                    |
-    | embedding; that of padding is 0  | normal, standard deviation 0.1; 1/√D if it is ``tied``  |
-    |                                  | to the output layer (and times √D when it is read)      |
+    | embedding; that of padding is 0  | normal, standard deviation 0.1, with FEW tokens 1; 1/√D |
+    |                                  | if ``tied`` to the output layer (times √D when read)    |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
     """
@@ -328,8 +326,9 @@ def initialize(network: nn.Module, initialization: Initialization, tied: bool = 
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            # Of 1, as is torch's, it hardly moves: SST-2 loses 8 points (docs/log.md).
-            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5 if tied else 0.1)
+            # A rare word hardly moves from where it begins; characters soon do (docs/log.md).
+            untied = 0.1 if module.num_embeddings > FEW else 1.0
+            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5 if tied else untied)
             with torch.no_grad():
                 module.weight[PAD] = 0
 
