@@ -291,7 +291,7 @@ class RecurrentNetwork(nn.Module):
         return self.output(self.dropout(features_BH))  # type: ignore[no-any-return]
 
     def follow(self, tokens_BT: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        """Go on reading streams, without padding, where ``state`` ends: logits (B, T, V), new state."""
+        """Go on reading streams without padding where ``state`` ends: logits (B, T, V), state."""
         lengths_B = tokens_BT.new_full((len(tokens_BT),), tokens_BT.shape[1])
         features_BTH, state = self.recurrent(self.embed(tokens_BT), lengths_B, state)
         return self.output(self.narrow(self.dropout(features_BTH))), state
