@@ -399,7 +399,12 @@ def test_no_more_source_tokens_are_read_at_once_than_have_a_place(
     rules = writing.Rules(BEGINS, ENDS, (0, 1, 2), beam=2)
     network, sizes = Toy(1).eval(), list[int]()
     read = network.read
-    monkeypatch.setattr(network, "read", lambda s: sizes.append(s.numel() * 2) or read(s))
+
+    def counted(source_BS: Tensor) -> Any:
+        sizes.append(source_BS.numel() * rules.beam)
+        return read(source_BS)
+
+    monkeypatch.setattr(network, "read", counted)
     found = writing.write(network, [[4]] * 15 + [[4, 0, 1, 4] * 4], lambda n: 3, rules)
     assert max(sizes) <= 40
     assert len({written.tokens for written in found[:15]}) == 1
