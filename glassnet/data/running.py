@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from glassnet.data import documents
 from glassnet.task import Look
 
+ARRAYS = re.compile(r"ubyte(\.gz)?$|_batch(_\d+)?\.bin$|\.npz$")
+"""Files of numbers; a text beside them is their list of classes."""
+SEPARATORS = (r"\t", r";(?!\s|$)", r"\|", r",(?!\s|$)")
 MANY = 10
 """From so many documents on, whole ones are drawn at random for the parts."""
 
@@ -44,21 +48,26 @@ def look(path: str | Path, target: str | None) -> Look | None:
 
 
 def _has_others(folder: Path, num_texts: int) -> bool:
-    """Whether a folder holds mostly other things, such as images, or a table."""
+    """Whether a folder holds arrays, or mostly other things, such as images or a table."""
     from glassnet.data.layouts import is_image
     from glassnet.data.tablefiles import is_table
 
     names = [file.name for file in folder.rglob("*") if file.is_file()]
+    if any(ARRAYS.search(name) for name in names):
+        return True
     other = sum(is_image(name) or (is_table(Path(name)) and not documents.is_text(name))
                 for name in names)  # fmt: skip
     return other >= num_texts
 
 
 def _is_table(path: Path) -> bool:
-    """Whether the first lines of a text file are cells: as many tabs, semicolons … in each."""
+    """Whether the first lines of a text file are cells: as many tabs, semicolons … in each.
+
+    A comma between words, or at the end of a verse, parts no cells.
+    """
     with documents.opened(path) as file:
         lines = file.read(20_000).decode(errors="ignore").splitlines()[:-1][:50]
-    counts = [{line.count(sign) for line in lines} for sign in "\t;|,"]
+    counts = [{len(re.findall(sign, line)) for line in lines} for sign in SEPARATORS]
     if not all(map(str.strip, lines)):
         return False  # paragraphs
     return len(lines) > 1 and any(len(count) == 1 and count != {0} for count in counts)
