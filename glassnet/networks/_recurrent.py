@@ -29,11 +29,13 @@ Initialization: TypeAlias = Literal["orthogonal", "torch"]
 Direction: TypeAlias = Literal["forwards", "backwards"]
 Pooling: TypeAlias = Literal["mean", "max", "last"]
 
-OF_TEXTS = 0.1
-"""Standard deviation of first embeddings where a text has one answer.
+MANY = 1000
+"""Tokens of a vocabulary of words; one of characters has fewer."""
+SMALL = 0.1
+"""Standard deviation of first embeddings of words, in texts with one answer each.
 
-A few thousand texts move an embedding by some tenths: of deviation 1, most of what an answer is
-made of stays random (docs/log.md: 8 points of accuracy on SST-2).
+A word is seldom seen, and some thousand texts move its embedding by tenths: of deviation 1, an
+answer stays random by most of its words. Characters are seen all the time, and learn faster from 1.
 """
 
 Dropout = Annotated[
@@ -278,7 +280,8 @@ class RecurrentNetwork(nn.Module):
         self.narrow = nn.Linear(num_features, width) if tied and width != hidden else nn.Identity()
         self.output = nn.Linear(width if tied else num_features, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0
-        initialize(self, initialization, embedding=1 / self.scale if streams else OF_TEXTS)
+        words = not streams and vocabulary >= MANY
+        initialize(self, initialization, embedding=SMALL if words else 1 / self.scale)
         if tied:
             self.output.weight = self.embedding.weight
 
@@ -319,9 +322,9 @@ def initialize(network: nn.Module, initialization: Initialization, embedding: fl
     | input W, (H, D) of each gate     | Xavier, uniform ±√(6 / (H + D))    | uniform ±1/√H      |
     | biases                           | 0; of an LSTM's forget gate 1      | uniform ±1/√H      |
     |                                  | (Jozefowicz et al. 2015)           |                    |
-    | embedding                        | normal, standard deviation ``embedding``: 0.1 for texts |
-    |                                  | with one answer; 1 for streams and pairs, or 1/√D if it |
-    |                                  | is also the output layer (times √D when it is read)     |
+    | embedding                        | normal, standard deviation ``embedding``: 0.1 for words |
+    |                                  | of texts with one answer each, else 1, or 1/√D if it is |
+    |                                  | also the output layer (times √D when it is read)        |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
 
