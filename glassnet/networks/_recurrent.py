@@ -28,15 +28,7 @@ State: TypeAlias = tuple[Tensor, ...]
 Initialization: TypeAlias = Literal["orthogonal", "torch"]
 Direction: TypeAlias = Literal["forwards", "backwards"]
 Pooling: TypeAlias = Literal["mean", "max", "last"]
-
-MANY = 1000
-"""Tokens of a vocabulary of words; one of characters has fewer."""
-SMALL = 0.1
-"""Standard deviation of first embeddings of words, in texts with one answer each.
-
-A word is seldom seen, and some thousand texts move its embedding by tenths: of deviation 1, an
-answer stays random by most of its words. Characters are seen all the time, and learn faster from 1.
-"""
+FEW = 1000  # tokens of a vocabulary of characters or bytes, at most
 
 Dropout = Annotated[
     float,
@@ -90,7 +82,7 @@ class RecurrentLayer(Explicit, ABC):
     def zeros(self, inputs: Tensor) -> State:
         """The state before anything was read."""
         zeros_BH = inputs.new_zeros(len(inputs), self.fused.hidden_size)
-        return (zeros_BH, zeros_BH) if isinstance(self.fused, nn.LSTM) else (zeros_BH,)
+        return (zeros_BH,) * (2 if isinstance(self.fused, nn.LSTM) else 1)
 
     def _all_at_once(self, x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Torch's form wants an axis for layers and directions, of which there is one here."""
@@ -239,7 +231,7 @@ class RecurrentNetwork(nn.Module):
                 description="What of the features of all tokens the answer is made of: their mean, "
                 "the max of each, or the last of each direction. For one answer for each text."
             ),
-        ] = "max",
+        ] = "mean",
         tied: Annotated[
             bool,
             Field(
@@ -280,8 +272,7 @@ class RecurrentNetwork(nn.Module):
         self.narrow = nn.Linear(num_features, width) if tied and width != hidden else nn.Identity()
         self.output = nn.Linear(width if tied else num_features, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0
-        words = not streams and vocabulary >= MANY
-        initialize(self, initialization, embedding=SMALL if words else 1 / self.scale)
+        initialize(self, initialization, tied)
         if tied:
             self.output.weight = self.embedding.weight
 
@@ -300,10 +291,7 @@ class RecurrentNetwork(nn.Module):
         return self.output(self.dropout(features_BH))  # type: ignore[no-any-return]
 
     def follow(self, tokens_BT: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        """Go on reading streams where ``state`` ends: logits (B, T, num_outputs), new state.
-
-        The state, of each layer, is to be used after tokens without padding.
-        """
+        """Go on reading streams without padding where ``state`` ends: logits (B, T, V), state."""
         lengths_B = tokens_BT.new_full((len(tokens_BT),), tokens_BT.shape[1])
         features_BTH, state = self.recurrent(self.embed(tokens_BT), lengths_B, state)
         return self.output(self.narrow(self.dropout(features_BTH))), state
@@ -313,7 +301,7 @@ class RecurrentNetwork(nn.Module):
         return self.dropout(self.embedding(tokens_BT) * self.scale)  # type: ignore[no-any-return]
 
 
-def initialize(network: nn.Module, initialization: Initialization, embedding: float = 1.0) -> None:
+def initialize(network: nn.Module, initialization: Initialization, tied: bool = False) -> None:
     """Set the first weights of a network of recurrent layers.
 
     | weights                          | orthogonal                         | torch              |
@@ -322,13 +310,10 @@ def initialize(network: nn.Module, initialization: Initialization, embedding: fl
     | input W, (H, D) of each gate     | Xavier, uniform ±√(6 / (H + D))    | uniform ±1/√H      |
     | biases                           | 0; of an LSTM's forget gate 1      | uniform ±1/√H      |
     |                                  | (Jozefowicz et al. 2015)           |                    |
-    | embedding                        | normal, standard deviation ``embedding``: 0.1 for words |
-    |                                  | of texts with one answer each, else 1, or 1/√D if it is |
-    |                                  | also the output layer (times √D when it is read)        |
+    | embedding; that of padding is 0  | normal, standard deviation 0.1, with FEW tokens 1; 1/√D |
+    |                                  | if ``tied`` to the output layer (times √D when read)    |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
-
-    The embedding of padding is 0.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.RNNBase) and initialization == "orthogonal":
@@ -341,7 +326,9 @@ def initialize(network: nn.Module, initialization: Initialization, embedding: fl
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=embedding)
+            # A rare word hardly moves from where it begins; characters soon do (docs/log.md).
+            untied = 0.1 if module.num_embeddings > FEW else 1.0
+            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5 if tied else untied)
             with torch.no_grad():
                 module.weight[PAD] = 0
 

@@ -16,8 +16,8 @@ How ours differs:
 - the paper computes U_n (r h): it resets the state before the product. Ours, as torch and cuDNN do,
   resets the product, which is why it has a bias c_n of its own; all products with h are then one.
 - each other b is the sum of two numbers, as in torch, whose fused form reads the same weights.
-- texts with one answer are read from both ends, and the largest value of each feature over all
-  tokens is taken.
+- texts with one answer are read from both ends, and answered
+  from the mean of the features of all tokens.
 
 A layer of H units that reads D numbers has 3 H (D + H + 2) parameters in each direction.
 

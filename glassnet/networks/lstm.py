@@ -19,8 +19,8 @@ How ours differs:
 - the paper of 1997 has no forget gate (f = 1), several cells to a gate, and cuts the gradient off
   at the gates; ours is the usual form since Alex Graves and Schmidhuber (2005), without peepholes.
 - each b is the sum of two numbers, as in torch, whose fused form reads the same weights.
-- texts with one answer are read from both ends (Graves and Schmidhuber 2005), and the largest value
-  of each feature over all tokens is taken.
+- texts with one answer are read from both ends (Graves and Schmidhuber 2005), and answered
+  from the mean of the features of all tokens.
 
 A layer of H units that reads D numbers has 4 H (D + H + 2) parameters in each direction.
 

@@ -14,8 +14,8 @@ How ours differs:
 - Elman's units are logistic sigmoids, and he trained without sending the gradient back through
   time (the former hidden state was one more input); ours are tanh, with the whole gradient.
 - b is the sum of two numbers, as in torch, whose fused form reads the same weights.
-- texts with one answer are read from both ends, and the largest value of each feature over all
-  tokens is taken.
+- texts with one answer are read from both ends, and answered
+  from the mean of the features of all tokens.
 
 A layer of H units that reads D numbers has H (D + H + 2) parameters in each direction.
 

@@ -91,7 +91,7 @@ class Seq2Seq(nn.Module):
         self.narrow = nn.Linear(hidden, width) if tied and width != hidden else nn.Identity()
         self.output = nn.Linear(width if tied else hidden, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0
-        initialize(self, initialization, embedding=1 / self.scale)
+        initialize(self, initialization, tied)
         if tied:
             self.output.weight = self.embedding.weight
 

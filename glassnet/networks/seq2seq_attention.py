@@ -146,7 +146,7 @@ class Seq2SeqAttention(nn.Module):
         self.combine = nn.Linear(features + hidden, width)
         self.output = nn.Linear(width, num_outputs)
         self.scale = math.sqrt(width) if tied else 1.0
-        initialize(self, initialization, embedding=1 / self.scale)
+        initialize(self, initialization, tied)
         if tied:
             self.output.weight = self.embedding.weight
 
