@@ -413,6 +413,17 @@ def test_first_recurrent_weights_are_orthogonal_and_nothing_is_forgotten_early(n
         assert layer.fused.get_parameter("weight_hh_l0").abs().max() <= 1 / math.sqrt(12)
 
 
+@pytest.mark.parametrize("name", RECURRENT)
+def test_first_embeddings_of_words_are_small_and_those_of_characters_are_not(name: str) -> None:
+    module = importlib.import_module(f"glassnet.networks.{name}")
+    for vocabulary, reads, expected in (
+        (2000, "tokens", 0.1), (60, "tokens", 1.0), (2000, "stream", 0.1),
+    ):  # fmt: skip
+        outputs = vocabulary if reads == "stream" else 2
+        network = module.NETWORK((9,), outputs, vocabulary=vocabulary, reads=reads)
+        assert network.embedding.weight[1:].std().item() == pytest.approx(expected, rel=0.05)
+
+
 def test_who_would_read_the_future_of_a_stream_is_told() -> None:
     with pytest.raises(ValueError, match="bidirectional reads what comes next"):
         build("lstm", "stream", bidirectional=True)

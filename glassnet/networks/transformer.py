@@ -19,7 +19,7 @@ How ours differs (the paper's value after the colon):
   shares of attention, where the authors' code has it too.
 
 When to use it: for pairs of texts, and for texts where one word's meaning hangs on another one far
-away. On a few thousand texts `textcnn` and `lstm` are as good, and `finetune` is better than all.
+away. On a few thousand texts `textcnn` and `lstm` are better (docs/log.md), published weights best.
 """
 
 # Letters in tensor names: B examples, T tokens, S tokens of the source, D width, V outputs.
