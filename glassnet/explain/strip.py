@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from glassnet.explain.nexttoken import shown
+from glassnet.nexttoken import shown
 from glassnet.figures import Token, Tokens
 
 WIDTH = 98
