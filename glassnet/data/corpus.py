@@ -52,8 +52,8 @@ PerEpoch = Annotated[
     Field(
         ge=1,
         description="Tokens in an epoch, spread over the whole text, at other places in each "
-        "epoch. Set it for large texts, to be validated more often; recurrent networks then carry no "
-        "memory from batch to batch. Unset: all.",
+        "epoch. Set it for large texts, to be validated more often; recurrent networks then carry "
+        "no memory from batch to batch. Unset: all.",
     ),
 ]
 Lines = Annotated[

@@ -23,10 +23,10 @@ from glassnet.explain import attribution, gates, heads, readpage, vanishing, wor
 from glassnet.explain.attribution import Attribution
 from glassnet.explain.gates import Layer
 from glassnet.explain.heads import Attention
-from glassnet.nexttoken import Expected
 from glassnet.explain.tokens import Question
 from glassnet.explain.vanishing import Faded
 from glassnet.explain.wordtrust import Check
+from glassnet.nexttoken import Expected
 from glassnet.progress import tell
 
 MOST_TEXTS = 16
