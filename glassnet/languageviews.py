@@ -19,6 +19,8 @@ Write = Callable[[Any, Any, str, Sampling], Iterator[str]]
 """Network, facts, prompt and how to draw -> pieces of text."""
 WRITTEN = 300
 WORST = 10
+PASSAGE = 400
+"""Tokens that are shown one by one."""
 TEMPERATURES = (0.5, 0.8, 1.0)
 
 
@@ -52,20 +54,19 @@ def worst(review: Review[Any]) -> Table:
 
 def passage(review: Review[Any]) -> Tokens:
     """A passage from the middle of the text, each token coloured by how much it surprised."""
-    middle = len(review.examples) // 2
+    middle, length = len(review.examples) // 2, int(review.facts.context)
+    last = min(len(review.examples), middle + max(1, PASSAGE // length))
     where = review.examples.rows.device
-    batch = review.examples.batch(torch.tensor([middle], device=where))
-    with torch.inference_mode():
-        logits_TV = review.network(batch.inputs)[0].float().cpu()
-    # A short passage is padded, and padding is no text.
-    told = int((batch.targets[0] >= 0).nonzero().max()) + 1
-    tokens_T = torch.cat(
-        (batch.inputs[0, :1], batch.inputs[0, 1:told], batch.targets[0, told - 1 : told])
-    )
+    batch = review.examples.batch(torch.arange(middle, last, device=where))
+    follows = (batch.starts.diff() == length).cumprod(0).sum()  # another text may begin
+    inputs_T, targets_T = (part[: follows + 1].flatten() for part in (batch.inputs, batch.targets))
+    told = int((targets_T >= 0).nonzero().max()) + 1  # a short text is padded
+    tokens_T = torch.cat((inputs_T[:told], targets_T[told - 1 : told]))
+    logits_TV = nexttoken.logits(review.network, tokens_T, review.network.context)  # type: ignore[arg-type]
     name = partial(readable, review.facts.vocabulary)
-    found = nexttoken.expected(logits_TV, tokens_T.cpu(), [name(int(t)) for t in tokens_T], name)
-    spaced = review.facts.vocabulary.unit == "words"
-    shown = nexttoken.text(found, spaced)
+    names = [name(token) for token in tokens_T.tolist()]
+    found = nexttoken.expected(logits_TV.cpu(), tokens_T.cpu(), names, name)
+    shown = nexttoken.text(found, spaced=review.facts.vocabulary.unit == "words")
     return replace(shown, title=f"A passage, token by token ({review.name(middle)})")
 
 
