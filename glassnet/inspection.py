@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glassnet import splits
-from glassnet.data import doctor, images, layouts, sources, tablefiles, tables, texts
+from glassnet.data import corpus, doctor, images, layouts, sources, tablefiles, tables, texts
 from glassnet.data.doctor import page, repair
 from glassnet.data.doctor.repair import Repairs
 from glassnet.data.doctor.sheet import Sheet
@@ -64,6 +64,8 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         raise UserError(
             f"--fix {out}: texts in files of their own are not repaired; the findings name them."
         )
+    if look.kind == "corpus":
+        raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     try:
         if look.kind == "images":
             return repair.images(layouts.find(Path(look.path)), look.problems, path)
@@ -128,6 +130,8 @@ def _opened(look: Look) -> Source[Any] | None:
     if look.kind == "texts":
         columns = {"target": look.details["target"]["name"], "text": look.details["text"]}
         return texts.open_texts(look.path, **{k: v for k, v in columns.items() if v})
+    if look.kind == "corpus":
+        return corpus.open_corpus(look.path, context=1)
     if "target" not in look.details:
         return None
     target = look.details["target"]

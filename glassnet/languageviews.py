@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from glassnet.figures import Cell, Table
-from glassnet.language import NATS, TOKENS, losses_of
+from glassnet import nexttoken
+from glassnet.figures import Cell, Table, Tokens
+from glassnet.language import NATS, TOKENS
 from glassnet.sampling import Sampling
 from glassnet.task import Review
 
 Write = Callable[[Any, Any, str, Sampling], Iterator[str]]
 """Network, facts, prompt and how to draw -> pieces of text."""
-WRITTEN = 500
+WRITTEN = 300
 WORST = 10
+PASSAGE = 400
+"""Tokens that are shown one by one."""
 TEMPERATURES = (0.5, 0.8, 1.0)
 
 
@@ -47,21 +52,26 @@ def worst(review: Review[Any]) -> Table:
     return Table("Worst predicted stretches", ["where", "nats per token", "text"], rows, note=note)
 
 
-def passage(review: Review[Any]) -> Table:
-    """The probability of each token of a passage, and what was expected instead."""
-    middle = len(review.examples) // 2
+def passage(review: Review[Any]) -> Tokens:
+    """A passage from the middle of the text, each token coloured by how much it surprised."""
+    middle, length = len(review.examples) // 2, int(review.facts.context)
+    last = min(len(review.examples), middle + max(1, PASSAGE // length))
     where = review.examples.rows.device
-    batch = review.examples.batch(torch.tensor([middle], device=where))
-    with torch.inference_mode():
-        logits = review.network(batch.inputs).float()
-    nats = losses_of(logits, batch.targets)[0]
-    shares, best = logits[0].softmax(-1).max(-1)
-    token = review.facts.vocabulary.token
-    rows: list[list[Cell]] = [
-        [number + 1, token(int(target)), float((-nats[number]).exp()), token(int(best[number])),
-         float(shares[number])]
-        for number, target in enumerate(batch.targets[0].tolist()) if target >= 0
-    ]  # fmt: skip
-    columns = ["place", "token", "its probability", "most probable", "with"]
-    title = f"A passage, token by token ({review.name(middle)})"
-    return Table(title, columns, rows)
+    batch = review.examples.batch(torch.arange(middle, last, device=where))
+    follows = (batch.starts.diff() == length).cumprod(0).sum()  # another text may begin
+    inputs_T, targets_T = (part[: follows + 1].flatten() for part in (batch.inputs, batch.targets))
+    told = int((targets_T >= 0).nonzero().max()) + 1  # a short text is padded
+    tokens_T = torch.cat((inputs_T[:told], targets_T[told - 1 : told]))
+    logits_TV = nexttoken.logits(review.network, tokens_T, review.network.context)  # type: ignore[arg-type]
+    name = partial(readable, review.facts.vocabulary)
+    names = [name(token) for token in tokens_T.tolist()]
+    found = nexttoken.expected(logits_TV.cpu(), tokens_T.cpu(), names, name)
+    shown = nexttoken.text(found, spaced=review.facts.vocabulary.unit == "words")
+    return replace(shown, title=f"A passage, token by token ({review.name(middle)})")
+
+
+def readable(vocabulary: Any, token: int) -> str:
+    """A token as it stands in the text, white space included; its name where it is no text."""
+    text: str = vocabulary.decode([token])
+    broken = not text or "\N{REPLACEMENT CHARACTER}" in text
+    return vocabulary.token(token) if broken else text

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic
 
@@ -320,14 +320,14 @@ def shuffled(positions: Tensor, seed: int, epoch: int) -> Tensor:
 
 
 class SaveClock:
-    """When to save: as often as costs at most a twentieth of the time, and every few minutes."""
+    """When to save: as often as costs a hundredth of the time, and every few minutes."""
 
     def __init__(self, longest: float) -> None:
         self.longest, self.cost, self.last = longest, 0.0, time.monotonic()
 
     def is_due(self) -> bool:
         """Whether it is time to save."""
-        wait = min(self.longest, max(1.0, 20 * self.cost))
+        wait = min(self.longest, max(1.0, 100 * self.cost))
         return time.monotonic() - self.last > wait
 
     @contextmanager
@@ -419,7 +419,7 @@ def _prepare(
     warnings += [_REDRAWN] if parts.recipe.split.mode == "redrawn" else []
     warnings += [f"{p.where}: {p.what}; {p.remedy}" for p in parts.data.problems]
     held = len(parts.data.positions(0)[1])
-    warnings += [_FEW.format(held)] if held < FEW_ROWS and not began else []
+    warnings += [_few(parts.recipe, held)] if held < FEW_ROWS and not began else []
     warnings += [*parts.notes, *damages]
     if state is not None:
         training.restore(state)
@@ -428,15 +428,23 @@ def _prepare(
 
 
 FEW_ROWS = 20
-_FEW = (
-    "validation has {} rows only: its figures and their intervals say next to nothing, and they "
-    "choose the weights; add rows, or, if none depends on others as stretches of a text do, let "
-    "all take turns by --split.mode kfold"
-)
 _REDRAWN = (
     "validation rows are redrawn at each epoch, so all of them are trained on sooner or later: "
     "validation figures flatter; trust the sealed test"
 )
+
+
+def _few(recipe: Any, held: int) -> str:
+    """Warn of a small validation part; not every task lets its rows take turns."""
+    remedy = "add data"
+    with suppress(ValueError):
+        values = recipe.model_dump(mode="json")
+        type(recipe).model_validate({**values, "split": {**values["split"], "mode": "kfold"}})
+        remedy += ", or let all rows take turns by --split.mode kfold"
+    return (
+        f"validation has {held} examples only: its figures and their intervals say next to "
+        f"nothing, and they choose the weights; {remedy}"
+    )
 
 
 def _check_same(run: Run, parts: Assembly[Any, Any]) -> None:

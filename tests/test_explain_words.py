@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glassnet import fading
+from glassnet import fading, nexttoken
 from glassnet.data.tokens import PAD, Vocabulary, learn
 from glassnet.errors import UserError
-from glassnet.explain import asked, attribution, gates, heads, nexttoken, vanishing, wordtrust
+from glassnet.explain import asked, attribution, gates, heads, vanishing, wordtrust
 from glassnet.explain.read import Given, Reading, classified, continued, translated
 from glassnet.explain.strip import strip
 from glassnet.explain.tokens import Question, embedding, names

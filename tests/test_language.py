@@ -155,9 +155,14 @@ def test_over_epochs_all_cuts_of_the_text_are_seen() -> None:
 def test_a_smaller_epoch_is_spread_over_the_whole_text() -> None:
     path = write(Path("a.txt"), PROSE)
     _, data = opened(path)
+    for blocks in (100, 83, 7):
+        _, small = opened(path, per_epoch=16 * blocks)
+        train, _ = small.positions(0)
+        assert len(train) == blocks
+        gaps = small.pool.starts[train].diff()
+        assert gaps.max() - gaps.min() <= 1 and gaps.max() <= small.pool.spacing
     _, small = opened(path, per_epoch=1600)
     train, _ = small.positions(0)
-    assert len(train) == 100
     assert (
         int(small.pool.starts[train].max()) > 0.95 * int(data.pool.starts[train[0] :].max()) * 0.85
     )
@@ -276,6 +281,9 @@ def test_a_killed_tokenizing_leaves_nothing_that_looks_finished(monkeypatch: Any
          r"vocabulary=5,000 is larger than the training text.*962 bytes"),
         (PROSE.encode(), {"vocabulary": 500}, "vocabulary=500 contradicts units=characters"),
         (PROSE.encode(), {"split.mode": "kfold"}, "split.mode=kfold.*not independent"),
+        (PROSE.encode(), {"carry": True}, "carry: true is for recurrent networks, and gpt"),
+        (PROSE.encode(), {"carry": True, "network": "lstm", "per_epoch": 640},
+         "carry: true contradicts per_epoch=640"),
         (PROSE.encode(), {"network.context": 8}, "network.context=8 is less than context=64"),
         (PROSE.encode(), {"network": "mlp"}, "mlp reads numbers.*gpt"),
     ],
@@ -552,6 +560,20 @@ def test_the_report_shows_what_it_writes(trained: api.TrainedRun) -> None:
     page = trained.report.read_text(encoding="utf-8")
     for part in ("What it writes", "Worst predicted stretches", "A passage, token by token"):
         assert part in page
+
+
+def test_a_passage_shows_the_text_as_it_stands_coloured_by_surprise(
+    trained: api.TrainedRun,
+) -> None:
+    page = trained.report.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="glassnet">(.*?)</script>', page, re.S)
+    assert found is not None
+    blocks = [b for s in json.loads(found[1])["sections"] for b in s["blocks"]]
+    (shown,) = [b for b in blocks if b.get("title", "").startswith("A passage")]
+    assert "".join(item["text"] for item in shown["items"]) in counting.text()
+    first, *others = shown["items"]
+    assert first.get("value") is None and all(item["value"] >= 0 for item in others)
+    assert all("probability" in item["said"] for item in others)
 
 
 def test_the_customary_split_of_a_set_goes_with_it() -> None:

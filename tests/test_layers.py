@@ -30,6 +30,7 @@ ROOMS = {
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
         "wording", "wordweights", "publishedwords", "textual",
         "language", "languageviews", "sampling", "carrying", "translated", "writing", "inner",
+        "nexttoken",
     },
     "data": {"data"},
     "tasks": {"tasks"},

@@ -52,7 +52,8 @@ PerEpoch = Annotated[
     Field(
         ge=1,
         description="Tokens in an epoch, spread over the whole text, at other places in each "
-        "epoch. Set it for large texts, to be validated more often. Unset: all.",
+        "epoch. Set it for large texts, to be validated more often; recurrent networks then carry "
+        "no memory from batch to batch. Unset: all.",
     ),
 ]
 Lines = Annotated[
@@ -225,7 +226,7 @@ class Corpus:
         places = np.searchsorted(starts, (begin + known + 1).numpy(), "right") - 1
         return BlockExamples(
             rows[torch.from_numpy(places.clip(max=len(chosen) - 1))],
-            kept, begin, first, end, known, self.context, spacing, facts.vocabulary.pad,
+            kept, begin, first, end, known, self.context, math.ceil(spacing), facts.vocabulary.pad,
         )  # fmt: skip
 
     def _breaks(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -237,12 +238,12 @@ class Corpus:
         joined[1:] = (parts[1:] == parts[:-1]) & (follows | documents_meet)
         return ~joined
 
-    def _spacing(self, segments: Sequence[tuple[int, int]], training: Sequence[bool]) -> int:
+    def _spacing(self, segments: Sequence[tuple[int, int]], training: Sequence[bool]) -> float:
         if self.per_epoch is None:
             return self.context
         total = sum(e - b for (b, e), train in zip(segments, training, strict=True) if train)
         wanted = max(1, self.per_epoch // self.context)
-        return max(self.context, -(-(total - 1) // wanted))
+        return max(float(self.context), (total - 1) / wanted)
 
     def _require_text(
         self, segments: Sequence[tuple[int, int]], training: Sequence[bool], facts: CorpusFacts

@@ -5,6 +5,7 @@ Legend: N examples, B batch, T tokens of a block.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,7 +56,7 @@ class BlockExamples:
     """How many targets at its beginning are those of the block before; int64 (N,)."""
     length: int
     spacing: int
-    """Tokens from one block to the next, in training; at least ``length``."""
+    """Tokens from one block to the next, in training, at most; at least ``length``."""
     pad: int
 
     def __len__(self) -> int:
@@ -95,7 +96,7 @@ class BlockExamples:
 
 
 def blocks(
-    segments: Sequence[tuple[int, int]], length: int, spacing: Sequence[int]
+    segments: Sequence[tuple[int, int]], length: int, spacing: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Cut segments of tokens into blocks: their starts, firsts, ends and known, (N,) each.
 
@@ -105,7 +106,8 @@ def blocks(
     for (first, end), step in zip(segments, spacing, strict=True):
         if end - first < 2:
             continue  # nothing comes after its only token
-        wanted = torch.arange(first, end - 1, step)
+        count = math.ceil((end - 1 - first) / step - 1e-6)  # spread evenly, if not end to end
+        wanted = first + (torch.arange(max(1, count), dtype=torch.float64) * step).long()
         starts = wanted.clamp(max=max(first, end - 1 - length))
         known = wanted - starts if step == length else torch.zeros_like(starts)
         for column, values in zip(

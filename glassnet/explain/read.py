@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassnet import figures
+from glassnet import figures, nexttoken
 from glassnet.errors import UserError, nearest
-from glassnet.explain import attribution, gates, heads, nexttoken, readpage, vanishing, wordtrust
+from glassnet.explain import attribution, gates, heads, readpage, vanishing, wordtrust
 from glassnet.explain.attribution import Attribution
 from glassnet.explain.gates import Layer
 from glassnet.explain.heads import Attention
-from glassnet.explain.nexttoken import Expected
 from glassnet.explain.tokens import Question
 from glassnet.explain.vanishing import Faded
 from glassnet.explain.wordtrust import Check
+from glassnet.nexttoken import Expected
 from glassnet.progress import tell
 
 MOST_TEXTS = 16

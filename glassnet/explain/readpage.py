@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING
 
-from glassnet.explain import gates, heads, nexttoken, vanishing, wordtrust
+from glassnet import nexttoken
+from glassnet.explain import gates, heads, vanishing, wordtrust
 from glassnet.explain.attribution import METHODS, Attribution
 from glassnet.explain.strip import strip
 from glassnet.figures import Bar, Bars, Block, Document, Section, Token, Tokens

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from glassnet.explain.nexttoken import shown
 from glassnet.figures import Token, Tokens
+from glassnet.nexttoken import shown
 
 WIDTH = 98
 INDENT = 4

@@ -62,10 +62,11 @@ class LanguageModelling(Recipe):
     )
     documents: corpus.Lines = None
     per_epoch: corpus.PerEpoch = None
-    carry: bool = Field(
-        True,
-        description="For recurrent networks: each batch goes on where the one before ended in the "
-        "text (truncated backpropagation). false: each block begins with an empty memory.",
+    carry: bool | None = Field(
+        None,
+        description="For recurrent networks: true: each batch goes on where the one before ended "
+        "in the text (truncated backpropagation). false: each block begins with an empty memory. "
+        "Unset: true, but false with per_epoch, whose blocks do not follow each other.",
     )
     cache: corpus.Cache = "auto"
 
@@ -84,6 +85,16 @@ class LanguageModelling(Recipe):
             raise ValueError(
                 f"vocabulary={self.vocabulary} contradicts units={self.units}, which has as many "
                 "as the text; set units to subwords, or leave vocabulary unset"
+            )
+        if self.carry and self.per_epoch is not None:
+            raise ValueError(
+                f"carry: true contradicts per_epoch={self.per_epoch}, whose blocks are spread over "
+                "the text and do not follow each other. Leave one of them unset"
+            )
+        if self.carry and not language.keeps_state(self.network.name):
+            raise ValueError(
+                f"carry: true is for recurrent networks, and {self.network.name} reads each block "
+                "from its beginning. Leave carry unset, or choose lstm or gru"
             )
         if self.split.refit and self.per_epoch is not None:
             raise ValueError("split.refit contradicts per_epoch: it trains on the whole text")
@@ -125,7 +136,11 @@ def network(recipe: LanguageModelling, facts: CorpusFacts) -> nn.Module:
 
 def carries(recipe: LanguageModelling) -> bool:
     """Whether batches follow each other in the text."""
-    return recipe.carry and recipe.per_epoch is None and language.keeps_state(recipe.network.name)
+    return (
+        recipe.carry is not False
+        and recipe.per_epoch is None
+        and language.keeps_state(recipe.network.name)
+    )
 
 
 def cut(
