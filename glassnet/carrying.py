@@ -25,11 +25,17 @@ class Carried:
 
     def __init__(self) -> None:
         self.epoch, self.before, self.after = -1, None, list[Any]()
+        self.wanted = 0
 
-    def begin(self, epoch: int) -> None:
-        """A new batch: what was read last is what it begins with, but not in a new epoch."""
-        before = self.joined if epoch == self.epoch else None
+    def begin(self, epoch: int, num_streams: int) -> None:
+        """A new batch: what was read last is what it begins with, but not in a new epoch.
+
+        A batch that was read in part only, for want of memory, begins as it began before.
+        """
+        whole = sum(map(size, self.after)) == self.wanted
+        before = (self.joined if whole else self.before) if epoch == self.epoch else None
         self.epoch, self.before, self.after = epoch, before, []
+        self.wanted = num_streams
 
     @property
     def joined(self) -> Any:
@@ -42,7 +48,7 @@ class Carried:
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """Go back to it."""
-        self.epoch, self.after = state["epoch"], []
+        self.epoch, self.after, self.wanted = state["epoch"], [], 0
         self.before = state["state"]
 
 
@@ -58,8 +64,8 @@ class Reader(nn.Module):
         carried, state = self.carried, None
         if carried.before is not None:
             first = sum(size(piece) for piece in carried.after)
-            state = chosen(carried.before, torch.arange(first, first + len(tokens_BT)).to(
-                tokens_BT.device))  # fmt: skip
+            here = torch.arange(first, first + len(tokens_BT), device=tokens_BT.device)
+            state = chosen(moved(carried.before, tokens_BT.device), here)
         logits_BTV: Tensor
         logits_BTV, state = self.network.follow(tokens_BT, state)  # type: ignore[operator]
         carried.after.append(detached(state))
@@ -79,6 +85,13 @@ def detached(state: Any) -> Any:
     if isinstance(state, Tensor):
         return state.detach()
     return [detached(part) for part in state]
+
+
+def moved(state: Any, device: torch.device) -> Any:
+    """The same numbers there: a checkpoint's lie on the CPU."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    return [moved(part, device) for part in state]
 
 
 def joined(states: list[Any]) -> Any:

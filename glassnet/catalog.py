@@ -5,6 +5,7 @@ Also the way from what a person typed to a task and its complete recipe.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ def resolve(
     )
     chosen = task(str(name))
     if weights is not None:
+        if "transfer" not in chosen.recipe.model_fields and "task" not in flags:
+            name = _task_of_run(weights) or name  # of a run that learned, say, from texts
+            chosen = task(str(name))
         if "transfer" not in chosen.recipe.model_fields:  # there, `weights` may be a column
             raise UserError(f"The task {name} takes no first weights, so it cannot be fine-tuned.")
         flags = {**flags, "weights": weights}
@@ -72,6 +76,12 @@ def resolve(
     values = merge(chosen.implied(values), values)
     recipe = build(chosen.recipe, _with_paths(values))
     return chosen, recipe.model_copy(update={"network": network.resolved(recipe.network)})
+
+
+def _task_of_run(weights: str) -> str | None:
+    """The task that a run folder was made by; None if these weights are no run."""
+    path = Path(weights).expanduser() / "run.json"
+    return str(json.loads(path.read_text(encoding="utf-8"))["task"]) if path.is_file() else None
 
 
 def _by_family(values: dict[str, Any]) -> dict[str, Any]:

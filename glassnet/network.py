@@ -88,7 +88,7 @@ def _require(name: str, fed: str) -> None:
     fitting = [other for other in listing.names("networks") if fed in reads(other)]
     raise UserError(
         f"network {name} reads {' or '.join(reads(name))}, and this task feeds {fed}. Networks for "
-        f"it: {', '.join(fitting)}."
+        f"it: {', '.join(fitting)}. `glassnet tasks` lists tasks that feed other things."
     )
 
 

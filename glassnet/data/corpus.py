@@ -71,7 +71,7 @@ LARGE = 64 * 2**20
 (subwords), and would else be done again by each run, evaluation and resume."""
 LEARNED_FROM = 128 * 2**20
 """Bytes of training text from which subwords are learned, spread evenly over it."""
-VERSION = 1
+VERSION = 2
 """To be raised when the same text gives other tokens."""
 
 
@@ -295,7 +295,9 @@ class Corpus:
             return tokencache.in_memory(pieces, dtype)
         about = [VERSION, self.fingerprint, vocabulary.model_dump_json(), self.many]
         key = hashlib.sha256(json.dumps(about).encode())
-        key.update(np.stack([self.where.begin[rows], self.where.end[rows], breaks]).tobytes())
+        where = self.where
+        columns = [where.file[rows], where.begin[rows], where.end[rows], breaks]
+        key.update(np.stack(columns).tobytes())
         most = (size + 2 * len(rows)) * np.dtype(dtype).itemsize
         try:
             return tokencache.on_disk(key.hexdigest()[:32], pieces, dtype, most)
@@ -346,7 +348,8 @@ def _drawn(sizes: NDArray[np.int64], test: float, validation: float, seed: int) 
     names = np.full(len(sizes), "train", "<U10")
     names[order[share < test + (1 - test) * validation]] = "validation"
     names[order[share < test]] = "test"
-    for part, at in (("validation", -1), ("train", -2)):
+    # A part without a document would be drawn later from stretches of those of the others.
+    for part, at in ((("test", -3),) if test else ()) + (("validation", -1), ("train", -2)):
         if not (names == part).any():
             names[order[at]] = part
     return names

@@ -261,11 +261,12 @@ def _languages(
     path: Path, known: Sequence[str], source: str | None, target: str | None
 ) -> tuple[str, str]:
     """Which language is translated into which."""
+    unnamed = " (columns without names: say --source 1 --target 2)" if "1" in known else ""
     for knob, name in (("source", source), ("target", target)):
         if name is not None and name not in known:
             raise UserError(
                 f"{knob}={name}: {path} has no such language.{nearest(name, list(known))} It has: "
-                f"{', '.join(known)}."
+                f"{', '.join(known)}{unnamed}."
             )
     if source is not None and source == target:
         raise UserError(f"source and target are both {source!r}; give two languages.")

@@ -230,7 +230,7 @@ class TextSource:
         form = self.form
         about: dict[str, Any] = {"size": form.size or DEFAULT_SIZE, "lowercase": form.lowercase}
         found = tokens.learn(texts, form.units or "words", **about)
-        if form.units is None and not _repeat(found, texts):
+        if form.units is None and (tokens.unspaced(texts) or not _repeat(found, texts)):
             found = tokens.learn(texts, "characters", **about)
         if len(found) <= len(tokens.SPECIAL):
             raise UserError(

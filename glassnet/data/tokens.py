@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+"""Scripts whose words stand without spaces between them, as Unicode names their letters."""
+
 Unit = Literal["words", "subwords", "characters", "bytes"]
 
 Units = Annotated[
@@ -156,6 +159,13 @@ def _points(characters: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
     points = np.frombuffer(characters.encode("utf-32-le"), np.uint32)
     order = points.argsort()
     return points[order], (order + len(SPECIAL)).astype(np.int32)
+
+
+def unspaced(texts: Iterable[str]) -> bool:
+    """Whether most letters are of a script that puts no spaces between words."""
+    letters = [letter for text in texts for letter in text[:200] if letter.isalpha()]
+    names = [unicodedata.name(letter, "").partition(" ")[0] for letter in letters]
+    return sum(name in UNSPACED for name in names) > len(letters) / 2
 
 
 def normal(text: str, lowercase: bool = False) -> str:

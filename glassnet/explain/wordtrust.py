@@ -33,6 +33,8 @@ CHANCE, DOUBT = 0.05, 0.25
 """If more of the random orders than this cost as much, chance may explain what a method found; or
 most likely does."""
 SHUFFLES = 4
+LEAST = 0.01
+"""The change of the answer's share, in probability, below which there is nothing to explain."""
 FEW = 40
 """Tokens of all texts together, below which the checks say little."""
 
@@ -66,7 +68,13 @@ class Check:
     @property
     def finds(self) -> bool:
         """Whether it finds what counts: taking that out costs more than random orders do."""
-        return self.as_costly <= CHANCE
+        return self.as_costly <= CHANCE and not self.idle
+
+    @property
+    def idle(self) -> bool:
+        """Whether the answer hangs on no token: whatever is taken out, it stays as it is."""
+        found = [*self.score, *self.score_random]
+        return max(found) - min(found) < LEAST
 
     @property
     def follows(self) -> bool:
@@ -93,6 +101,8 @@ class Check:
     def _verdict(self) -> str:
         shown = "it shows the words more than what the network learned"
         lost = "what it marks matters little more than what it does not mark"
+        if self.idle:
+            return "there is nothing to explain here, for no word changes the answer"
         if CHANCE < self.as_costly <= DOUBT and self.follows:
             return "follows the weights, but chance may explain what it marks: give more texts"
         if self.finds and self.follows:

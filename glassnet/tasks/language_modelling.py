@@ -159,7 +159,7 @@ def learner(recipe: LanguageModelling, network: nn.Module, data: Data[Block]) ->
 
     def together(batch: Any, epoch: int) -> Block:
         """All blocks of an epoch begin as much earlier, so that each still follows the other."""
-        carried.begin(epoch)
+        carried.begin(epoch, len(batch.inputs))
         draw = torch.Generator().manual_seed(recipe.fit.seed * 1_000_003 + epoch)
         back = int(torch.randint(recipe.context, (1,), generator=draw))
         return batch.moved_back(back)  # type: ignore[no-any-return]
