@@ -437,6 +437,18 @@ def carried_recipe(**knobs: Any) -> tuple[Any, Any]:
     return catalog.resolve(str(path), {**QUICK, "network": SMALL, **knobs})
 
 
+@pytest.mark.parametrize(
+    ("network", "lr"),
+    [({"name": "gpt"}, 3e-3), ({"name": "gpt", "width": 384}, 1e-3),
+     ({"name": "lstm", "hidden": 512}, 8e-4)],
+)  # fmt: skip
+def test_wide_networks_take_smaller_steps_unless_told(network: Any, lr: float) -> None:
+    task, recipe = carried_recipe(network=network, lr=None)
+    assert task.fill(recipe, 1000).fit.lr == lr
+    task, recipe = carried_recipe(network=network, lr=0.5)
+    assert task.fill(recipe, 1000).fit.lr == 0.5
+
+
 def test_a_carried_state_is_resumed_bit_for_bit() -> None:
     task, recipe = carried_recipe()
     whole, stopped = (new_run(Path("runs"), recipe, name) for name in ("whole", "stopped"))

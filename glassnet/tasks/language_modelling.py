@@ -29,6 +29,8 @@ from glassnet.schedules import Cosine
 from glassnet.task import Data, Examples, Look, Prediction, Problem, Task
 from glassnet.transfer import refuse_without_weights
 
+USUAL = 128
+"""Width up to which learning rates were compared (docs/log.md)."""
 CONTINUED, LIKELY = 100, 5
 """Tokens that ``predict`` writes, and of how many it tells the probability to come first."""
 
@@ -199,11 +201,23 @@ def published(origin: str) -> tuple[nn.Module, CorpusFacts]:
     return network, CorpusFacts(vocabulary=known, context=context, many=True, characters=0)
 
 
-fill = learners.filler(
-    lr={"muon": 3e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 1e-3, "sgd": 0.1},
-    batch_size=lambda n: 2 ** between(3, math.log2(n / 200), 5),
+_fill = learners.filler(
+    lr={"muon": 3e-3, "adamw": 3e-3, "adam": 3e-3, "rmsprop": 1e-3, "sgd": 0.1},
+    batch_size=lambda n: 2 ** between(3, math.log2(n / 200), 4),
     epochs=lambda n: between(1, 60_000 / n, 30),
 )
+
+
+def fill(recipe: LanguageModelling, num_examples: int) -> LanguageModelling:
+    """Set the unset knobs: a network wider than usual takes smaller steps, 1e-3 at 384."""
+    filled = _fill(recipe, num_examples)
+    sizes = (recipe.network.options.get(name) for name in ("width", "hidden"))
+    width = max((size for size in sizes if isinstance(size, int)), default=USUAL)
+    if recipe.fit.lr is not None or width <= USUAL or recipe.fit.optimizer.name == "muon":
+        return filled
+    assert filled.fit.lr is not None
+    lr = float(f"{filled.fit.lr * USUAL / width:.1g}")
+    return filled.model_copy(update={"fit": filled.fit.model_copy(update={"lr": lr})})
 
 
 TASK = Task(
