@@ -80,6 +80,29 @@ def test_many_documents_are_drawn_at_random_and_stay_whole() -> None:
     assert other.parts != source.parts
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_every_part_has_documents_of_its_own_however_unequal_they_are(seed: int) -> None:
+    for number in range(12):
+        size = 400 if number == 3 else 3  # one of them is most of the text
+        write(Path(f"books/{number}.txt"), f"Book {number}. \n" + "It rains, it pours. \n" * size)
+    source = corpus.open_corpus(Path("books"), context=16, seed=seed)
+    splits = divide(source, Split(test=0.1, validation=0.1)).splits
+    books = [{source.where.file[row] for row in rows.tolist()} for rows in vars(splits).values()]
+    assert all(books)
+    assert sum(map(len, books)) == len(set.union(*books)) == 12
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_files_of_equal_size_are_not_taken_for_each_other_in_the_cache() -> None:
+    for number, letters in enumerate(("abcd", "efgh")):
+        write(Path(f"two/{number}.txt"), "".join(f"{letters} \n" for _ in range(600)))
+    source = corpus.open_corpus(Path("two"), context=16, cache="disk")
+    rows = [np.flatnonzero(source.where.file == number) for number in (0, 1)]
+    facts = source.facts(torch.arange(len(source)))
+    told = [text_of(source.examples(torch.from_numpy(part), facts), facts) for part in rows]
+    assert "abcd" in told[0] and "efgh" in told[1] and "abcd" not in told[1]
+
+
 def test_a_folder_of_programs_has_a_document_in_each_file() -> None:
     for number in range(12):
         write(Path("code") / f"m{number}" / "a.py", f"def f{number}():\n    return {number}\n" * 9)

@@ -296,7 +296,7 @@ class Corpus:
         about = [VERSION, self.fingerprint, vocabulary.model_dump_json(), self.many]
         key = hashlib.sha256(json.dumps(about).encode())
         where = self.where
-        columns = [where.file[rows], where.begin[rows], where.end[rows], breaks]
+        columns: list[Any] = [where.file[rows], where.begin[rows], where.end[rows], breaks]
         key.update(np.stack(columns).tobytes())
         most = (size + 2 * len(rows)) * np.dtype(dtype).itemsize
         try:
