@@ -197,7 +197,10 @@ def test_texts_whose_words_do_not_repeat_are_read_by_their_characters(tmp_path: 
     draw = random.Random(0)
     names = ["".join(draw.choices("abcdef", k=7)) for _ in range(40)]
     chinese = ["这部电影很好看", "故事太差了", "演员非常好", "剧情很差"] * 5
-    clauses = ["这里的服务很好，菜也很好吃，我们很满意。", "等了很久，服务员真的令人失望！不会再来。"] * 10
+    clauses = [
+        "这里的服务很好，菜也很好吃，我们很满意。",
+        "等了很久，服务员真的令人失望！不会再来。",
+    ] * 10
     for number, lines in enumerate((names, chinese, clauses)):
         rows = [(line, "ab"[k % 2]) for k, line in enumerate(lines)]
         source = texts.open_texts(tsv(tmp_path / f"{number}.tsv", rows))
