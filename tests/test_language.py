@@ -576,6 +576,14 @@ def test_a_run_that_writes_nothing_says_so(cli: Any) -> None:
     assert code == 2 and "writes no texts" in err
 
 
+def test_inspect_takes_lines_of_running_text_for_no_rows(cli: Any) -> None:
+    write(Path("poem.txt"), "Chorus:\nAll the day long.\n\n" * 9)
+    code, out, err = cli("inspect", "poem.txt")
+    assert code == 0 and "running text" in out and "repeat" not in out + err
+    code, _, err = cli("inspect", "poem.txt", "--fix", "out.txt")
+    assert code == 2 and "running text is not repaired" in err
+
+
 def test_half_a_character_is_never_shown() -> None:
     source, data = opened(write(Path("a.txt"), "äöü€𝄞\n\n" * 200), units="bytes")
     tokens = data.facts.vocabulary.encode(["€𝄞ä"])[0].tolist()
