@@ -7,10 +7,10 @@
 The setting is that of nanoGPT's README ("I only have a macbook"): 4 layers, 4 heads, 128 wide,
 context 64, batch 12, 2000 steps. Both are run as a user would, as a whole process, in turns;
 nothing of either is turned off: nanoGPT evaluates 2 × 20 batches every 250 steps, glassnet all
-validation blocks three times, and writes its
-report. The recipe's learning rate is 0.003, nanoGPT's 0.001. nanoGPT's seed is written in its train.py, and is
-changed in a copy. Both results are measured alike afterwards, outside of the times: mean loss per
-character over the whole validation part, in blocks of 64 that lie end to end.
+validation blocks three times, and writes its report. The recipe's learning rate is 0.003, nanoGPT's
+0.001. nanoGPT's seed is written in its train.py, and is changed in a copy. Both results are
+measured alike afterwards, outside of the times: mean loss per character over the whole validation
+part, in blocks of 64 that lie end to end.
 """
 
 from __future__ import annotations
