@@ -140,8 +140,9 @@ def kind_of(path: str | Path) -> str:
         return "table"
     found = ", ".join(_beside(path / "x")[:10]) or "nothing"
     raise UserError(
-        f"{path} holds neither tables nor images (found: {found}).\n{layouts.expected(path)}\n"
-        "or a table, such as train.csv"
+        f"{path} holds neither tables, images nor texts (found: {found}).\n"
+        f"{layouts.expected(path)}\n"
+        "the same with .txt files, a text such as book.txt, train.en and train.de, or train.csv"
     )
 
 
