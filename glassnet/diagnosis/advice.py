@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,10 @@ def _against_bias(m: Measured, kitchen: Kitchen) -> Iterator[Advice]:
 
 def _larger(kitchen: Kitchen, why: str) -> Iterator[Advice]:
     """A network that can do more."""
-    for knob, factor in (("hidden", 2), ("channels", 2)):
-        if kitchen.has(f"network.{knob}"):
-            sizes = [factor * size for size in kitchen.value(f"network.{knob}")]
-            if knob == "hidden" and len(sizes) < 2:
+    for knob in ("hidden", "channels"):
+        if kitchen.has(f"network.{knob}") and kitchen.value(f"network.{knob}") is not None:
+            sizes = _each(kitchen.value(f"network.{knob}"), lambda size: 2 * size)
+            if knob == "hidden" and isinstance(sizes, list) and len(sizes) < 2:
                 sizes = [max(100, *sizes, 0)] * 2
             command = kitchen.train(**{f"network__{knob}": sizes})
             yield Advice("Take a larger network.", why, command)
@@ -140,6 +140,11 @@ def _larger(kitchen: Kitchen, why: str) -> Iterator[Advice]:
         if default is not None and default.name != kitchen.recipe.network.name:
             command = kitchen.train(network=default.name)
             yield Advice(f"Take another network, {default.name}.", why, command)
+
+
+def _each(sizes: Any, change: Callable[[int], int]) -> Any:
+    """Change the size of each layer, or the one size of all of them."""
+    return change(sizes) if isinstance(sizes, int) else [change(size) for size in sizes]
 
 
 def _less_regularization(kitchen: Kitchen) -> Iterator[Advice]:
@@ -236,8 +241,8 @@ def _mixed_and_sparse(kitchen: Kitchen) -> Iterator[Advice]:
 def _smaller(kitchen: Kitchen) -> Iterator[Advice]:
     for knob in ("hidden", "channels"):
         if kitchen.has(f"network.{knob}") and kitchen.value(f"network.{knob}"):
-            sizes = [max(8, size // 2) for size in kitchen.value(f"network.{knob}")]
-            if tuple(sizes) != tuple(kitchen.value(f"network.{knob}")):
+            sizes = _each(kitchen.value(f"network.{knob}"), lambda size: max(8, size // 2))
+            if sizes != _each(kitchen.value(f"network.{knob}"), lambda size: size):
                 change = kitchen.train(**{f"network__{knob}": sizes})
                 yield Advice("Take a smaller network.", "It can learn less by heart.", change)
 
