@@ -123,7 +123,10 @@ def wanted(look: Look) -> str:
     if look.kind != "table" or "target" in look.details:
         return ""
     columns = ", ".join(column["name"] for column in look.details["columns"])
-    return f"Name the column to predict by --target; the columns are: {columns}. "
+    return (
+        f"Name the column to predict by --target; the columns are: {columns}. If they mean "
+        "something else, such as texts and their translations, name the task by --task. "
+    )
 
 
 def _values(reference: str) -> dict[str, Any]:
