@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, PlainValidator
@@ -205,6 +205,14 @@ Costs = Annotated[
         "{bad: 1}}, or {bad: 50} for all wrong answers about a class. Unnamed mistakes cost 1. "
         "Answers are then those of least cost: of two classes by a threshold chosen on validation, "
         "of more by the probabilities. Learning stays the same; `glassnet decide` sets it later.",
+    ),
+]
+
+ClassLoss = Annotated[
+    Literal["cross_entropy", "focal"],
+    Field(
+        description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
+        "examples that are easy already little; try it if a rare class is drowned by easy ones.",
     ),
 ]
 

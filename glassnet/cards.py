@@ -6,13 +6,13 @@ latter. Of weights without any of them, the preparation is that of ImageNet's mo
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from glassnet import jsonfile
 from glassnet.errors import UserError
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
@@ -61,13 +61,13 @@ def read(folder: Path) -> Card:
     Raises:
         UserError: If it is damaged, or not as timm and transformers write it.
     """
-    config, processor = _json(folder / CONFIG), _json(folder / PROCESSOR)
+    config, processor = jsonfile.read(folder / CONFIG), jsonfile.read(folder / PROCESSOR)
     try:
         if "pretrained_cfg" in config:
             return _of_timm(config)
         if "model_type" in config:
             found = _of_transformers(config, processor)
-            return replace(found, longest=_longest(_json(folder / TOKENIZER)))
+            return replace(found, longest=_longest(jsonfile.read(folder / TOKENIZER)))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UserError(
             f"{folder / CONFIG} is not as timm or transformers writes it "
@@ -145,15 +145,3 @@ def _prepared(config: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[s
     elif processor:
         prepared |= {"mean": [0.0] * prepared["channels"], "std": [1.0] * prepared["channels"]}
     return {"size": size, "resize": resize, "preprocessing": prepared}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}. Fetch it again.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged: expected a JSON object. Fetch it again.")
-    return value

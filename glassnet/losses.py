@@ -10,12 +10,20 @@ their common answer would stop differing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> the loss of each example, (B,) or (B, M)."""
+
+
+def of_classes(recipe: Any) -> Loss:
+    """The loss that a recipe for classes names, with its knobs."""
+    if recipe.loss == "focal":
+        return focal(recipe.focal_gamma)
+    return cross_entropy(recipe.label_smoothing)
 
 
 def cross_entropy(smoothing: float = 0.0, weights: Sequence[float] | None = None) -> Loss:

@@ -154,6 +154,19 @@ class Run:
         tensors, _ = self.read_tensors("splits.safetensors")
         return Splits(**tensors)
 
+    def facts_of_one(self) -> dict[str, Any]:
+        """What ``facts.json`` says of a run of one network.
+
+        Raises:
+            UserError: If it is a k-fold run, which has a network for each fold.
+        """
+        if self.folds():
+            raise UserError(
+                f"{self.path} holds a network for each of its folds: choose one, such as "
+                f"{self.path / 'fold-1'}."
+            )
+        return self.read_json("facts.json")
+
     def folds(self) -> list[Run]:
         """The runs of a k-fold run, in order; empty for an ordinary run."""
         numbers = {p.name.removeprefix("fold-"): p for p in self.path.glob("fold-*/")}

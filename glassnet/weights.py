@@ -119,12 +119,7 @@ class _OfRun:
     @property
     def facts(self) -> Mapping[str, Any]:
         """How its inputs are prepared, and the classes."""
-        if self.run.folds():
-            raise UserError(
-                f"{self.run.path} holds a network for each of its folds: choose one, such as "
-                f"{self.run.path / 'fold-1'}."
-            )
-        facts = self.run.read_json("facts.json")
+        facts = self.run.facts_of_one()
         if facts.get("kind") != "images":
             raise UserError(
                 f"{self.run.path} is a run of the task {self.run.info['task']}, which does not "

@@ -17,7 +17,7 @@ ROOMS = {
     # The words that everybody speaks; they know no data, no network and no task.
     "vocabulary": {
         "__init__", "errors", "version", "listing", "figures", "task", "recipe", "knobs",
-        "optimizers", "schedules", "progress", "balance", "references",
+        "optimizers", "schedules", "progress", "balance", "references", "jsonfile",
     },
     # What a training is written with and into.
     "ground": {"run", "owncode", "device", "journal", "eventfile", "splits", "linear"},

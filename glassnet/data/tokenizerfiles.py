@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from glassnet import jsonfile
 from glassnet.data.tokens import Vocabulary
 from glassnet.errors import UserError
 
@@ -98,7 +99,7 @@ def _vocabulary(folder: Path, tokenizer: Tokenizer) -> Vocabulary:
 
 
 def _of_run(folder: Path) -> Vocabulary:
-    facts = _json(folder / "facts.json")
+    facts = jsonfile.read(folder / "facts.json")
     try:
         return Vocabulary.model_validate(facts["vocabulary"])
     except KeyError:
@@ -137,7 +138,7 @@ def _word_pieces(folder: Path) -> Tokenizer:
     lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
     numbers = {line: number for number, line in enumerate(lines)}
     special = {role: _named(folder, role, numbers) for role in list(_USUAL)[:4]}
-    config = _json(folder / "tokenizer_config.json")
+    config = jsonfile.read(folder / "tokenizer_config.json")
     plain = (line for line in numbers if line not in special.values() and line[:1] != "[")
     # Nobody says in old repositories, and a list without a capital letter cannot have kept them.
     lower = config.get("do_lower_case", not any(line != line.lower() for line in plain))
@@ -165,11 +166,11 @@ def _byte_pairs(folder: Path) -> Tokenizer:
         raise UserError(f"{folder} holds vocab.json without merges.txt: copy that, too.")
     files = str(folder / "vocab.json"), str(folder / "merges.txt")
     tokenizer = Tokenizer(models.BPE.from_file(*files))
-    config = _json(folder / "tokenizer_config.json")
+    config = jsonfile.read(folder / "tokenizer_config.json")
     space = config.get("add_prefix_space", False)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
     tokenizer.decoder = decoders.ByteLevel()
-    numbers = _json(folder / "vocab.json")
+    numbers = jsonfile.read(folder / "vocab.json")
     if all(name in numbers for name in ("<s>", "</s>")):  # RoBERTa's; GPT-2 has neither
         begin, end = ("<s>", numbers["<s>"]), ("</s>", numbers["</s>"])
         tokenizer.post_processor = processors.RobertaProcessing(end, begin, add_prefix_space=space)
@@ -229,7 +230,7 @@ def _special(folder: Path) -> dict[str, list[str]]:
     """What the files beside a tokenizer call its special tokens: role -> name."""
     found: dict[str, list[str]] = {}
     for file in _TOLD:
-        for role, said in _json(folder / file).items():
+        for role, said in jsonfile.read(folder / file).items():
             name = said.get("content") if isinstance(said, Mapping) else said
             if role in _USUAL and isinstance(name, str):
                 found[role] = [name]
@@ -246,18 +247,6 @@ def _named(folder: Path, role: str, numbers: Mapping[str, int]) -> str:
         f"{folder / 'vocab.txt'} lacks the {role.partition('_')[0]} token: expected a line "
         f"{' or '.join(names)}. Fetch it again."
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}. Fetch it again.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged: expected a JSON object. Fetch it again.")
-    return value
 
 
 def _first_line(error: Exception) -> str:

@@ -7,10 +7,8 @@ A map is what a module gives once a convolution has acted: a tensor with the axe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from glassnet.errors import UserError, nearest
+from glassnet.inner import listening
 
 Target = Callable[[Tensor], Tensor]
 """Outputs (B, …) -> the one number of each example, (B,), that is to be explained."""
@@ -88,7 +87,7 @@ def there(network: nn.Module, inputs: Tensor) -> list[Map]:
             found.append(given)
         given.givers.append((name, type(module).__name__))
 
-    with torch.no_grad(), _listening(network.named_modules(), note):
+    with torch.no_grad(), listening(network.named_modules(), note):
         network(inputs.float())
     # A module that acts twice gives two maps, of which its name would mean either.
     named = [(g, [one for one in g.givers if calls[one[0]] == 1]) for g in found]
@@ -113,7 +112,7 @@ def once(network: nn.Module, inputs: Tensor) -> nn.Module:
         calls += 1
 
     if len(children) == 1:
-        with torch.no_grad(), _listening([("", children[0])], note):
+        with torch.no_grad(), listening([("", children[0])], note):
             network(inputs)
     return children[0] if calls > 1 else network
 
@@ -169,7 +168,7 @@ def values(
         return output.clone()  # what changes its input in place must not change the map
 
     wanted = [(name, network.get_submodule(name)) for name in names]
-    with _listening(wanted, note):
+    with listening(wanted, note):
         try:
             return network(inputs), found
         except _Enough:
@@ -178,21 +177,6 @@ def values(
 
 class _Enough(Exception):  # noqa: N818 (no error: the maps are there, the rest is not needed)
     pass
-
-
-@contextmanager
-def _listening(modules: Any, note: Callable[..., Any]) -> Iterator[None]:
-    """Call ``note(name, module, output)`` after each of the modules; what it returns goes on."""
-
-    def hook(name: str, module: nn.Module, _inputs: Any, output: Any) -> Any:
-        return note(name, module, output)
-
-    handles = [m.register_forward_hook(partial(hook, name)) for name, m in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _is_map(output: Any, inputs: Tensor) -> bool:

@@ -39,6 +39,17 @@ Positions: TypeAlias = Annotated[
         "order of words is lost, except to a decoder."
     ),
 ]
+NumHeads: TypeAlias = Annotated[
+    int, Field(ge=1, description="Heads of attention in each block; they share the width.")
+]
+Width: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="Numbers that stand for a token between the blocks, a multiple of num_heads. "
+        "Time and parameters grow with its square.",
+    ),
+]
 Activation: TypeAlias = Literal["relu", "gelu", "gelu_tanh"]
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {

@@ -49,6 +49,24 @@ Initial = Annotated[
 ]
 
 
+OfPairs = Annotated[
+    bool,
+    Field(
+        description="Use the embedding as the weights of the output layer too. Unset it if the two "
+        "languages have little in common and pairs are plenty."
+    ),
+]
+
+
+def check_tied(tied: bool, num_outputs: int, vocabulary: int) -> None:
+    """Refuse to answer with embeddings where there is not one for each output."""
+    if tied and num_outputs != vocabulary:
+        raise ValueError(
+            f"tied needs an output for each of the {vocabulary} tokens of the vocabulary, "
+            f"found {num_outputs} outputs. Set tied to false"
+        )
+
+
 class RecurrentLayer(Explicit, ABC):
     """One layer, reading in one direction; ``step`` computes it where ``explicit`` is true."""
 

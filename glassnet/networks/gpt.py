@@ -34,7 +34,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._attention import Activation, Block, Embedding, Positions, State, Tied
+from glassnet.networks._attention import (
+    Activation,
+    Block,
+    Embedding,
+    NumHeads,
+    Positions,
+    State,
+    Tied,
+    Width,
+)
 
 READS = ("stream",)
 
@@ -52,18 +61,8 @@ class GPT(nn.Module):
         num_layers: Annotated[
             int, Field(ge=1, description="Blocks of attention and dense layers. Raise with width.")
         ] = 4,
-        num_heads: Annotated[
-            int,
-            Field(ge=1, description="Heads of attention in each block; they share the width."),
-        ] = 4,
-        width: Annotated[
-            int,
-            Field(
-                ge=1,
-                description="Numbers that stand for a token between the blocks, a multiple of "
-                "num_heads. Time and parameters grow with its square.",
-            ),
-        ] = 128,
+        num_heads: NumHeads = 4,
+        width: Width = 128,
         context: Annotated[
             int | None,
             Field(

@@ -40,7 +40,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._recurrent import Direction, Dropout, Initial, Layers, initialize
+from glassnet.networks._recurrent import (
+    Direction,
+    Dropout,
+    Initial,
+    Layers,
+    OfPairs,
+    check_tied,
+    initialize,
+)
 from glassnet.networks._sequences import PAD, Explicit, present
 from glassnet.networks.lstm import LSTMLayer
 from glassnet.networks.seq2seq import Start
@@ -117,22 +125,12 @@ class Seq2SeqAttention(nn.Module):
                 "slower with long texts."
             ),
         ] = "general",
-        tied: Annotated[
-            bool,
-            Field(
-                description="Use the embedding as the weights of the output layer too. Unset it if "
-                "the two languages have little in common and pairs are plenty."
-            ),
-        ] = True,
+        tied: OfPairs = True,
         dropout: Dropout = 0.3,
         initialization: Initial = "orthogonal",
     ):
         super().__init__()
-        if tied and num_outputs != vocabulary:
-            raise ValueError(
-                f"tied needs an output for each of the {vocabulary} tokens of the vocabulary, "
-                f"found {num_outputs} outputs. Set tied to false"
-            )
+        check_tied(tied, num_outputs, vocabulary)
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.dropout = nn.Dropout(dropout)
         both: tuple[Direction, ...] = ("forwards", "backwards")

@@ -30,7 +30,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._attention import Activation, Block, Embedding, Positions, State, Tied
+from glassnet.networks._attention import (
+    Activation,
+    Block,
+    Embedding,
+    NumHeads,
+    Positions,
+    State,
+    Tied,
+    Width,
+)
 from glassnet.networks._sequences import PAD, max_over_text, mean_over_text, present
 
 READS = ("tokens", "pairs")
@@ -56,18 +65,8 @@ class Transformer(nn.Module):
             int,
             Field(ge=1, description="Blocks of the encoder, and as many of the decoder."),
         ] = 3,
-        num_heads: Annotated[
-            int,
-            Field(ge=1, description="Heads of attention in each block; they share the width."),
-        ] = 4,
-        width: Annotated[
-            int,
-            Field(
-                ge=1,
-                description="Numbers that stand for a token between the blocks, a multiple of "
-                "num_heads. Time and parameters grow with its square.",
-            ),
-        ] = 256,
+        num_heads: NumHeads = 4,
+        width: Width = 256,
         hidden: Annotated[
             int | None,
             Field(ge=1, description="Units of the dense layers in a block. Unset: 4 × width."),

@@ -7,11 +7,11 @@ in .zip, .tar, .tar.gz; idx files, .npz arrays, CIFAR's binary batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import nn
 
 from glassnet import (
@@ -29,14 +29,13 @@ from glassnet import (
     tilt,
     views,
 )
-from glassnet.balance import ClassWeights, Costs, FocalGamma
+from glassnet.balance import ClassLoss, ClassWeights, Costs, FocalGamma
 from glassnet.data import augmentation, images, rawimages, sources
 from glassnet.data.augmentation import Augment, Augmentation, Tta, refuse_crops_without_room
 from glassnet.data.imagefacts import ImageFacts, Preprocessing
 from glassnet.decisions import Decision
 from glassnet.figures import Figure
 from glassnet.learners import between
-from glassnet.losses import Loss
 from glassnet.optimizers import Muon
 from glassnet.recipe import (
     CutmixAlpha,
@@ -70,11 +69,7 @@ class ImageClassification(Recipe):
     mixup: MixupAlpha = 0.0
     cutmix: CutmixAlpha = 0.0
     tta: Tta = "none"
-    loss: Literal["cross_entropy", "focal"] = Field(
-        "cross_entropy",
-        description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
-        "examples that are easy already little; try it if a rare class is drowned by easy ones.",
-    )
+    loss: ClassLoss = "cross_entropy"
     focal_gamma: FocalGamma = 2.0
     class_weights: ClassWeights = None
     costs: Costs = None
@@ -82,12 +77,6 @@ class ImageClassification(Recipe):
     _agree = model_validator(mode="after")(balance.refuse_contradictions)
     _room = model_validator(mode="after")(refuse_crops_without_room)
     _transfers = model_validator(mode="after")(refuse_without_weights)
-
-
-LOSSES: dict[str, Callable[[ImageClassification], Loss]] = {
-    "cross_entropy": lambda recipe: losses.cross_entropy(recipe.label_smoothing),
-    "focal": lambda recipe: losses.focal(recipe.focal_gamma),
-}
 
 
 def fits(look: Look) -> str | None:
@@ -122,7 +111,7 @@ def learner(
     recipe: ImageClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
     """The chosen loss on augmented, and then mixed, batches."""
-    loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
+    loss = tilt.tilted(losses.of_classes(recipe), recipe, data.facts)
     change = learners.of_inputs(Augmentation(recipe.augment, data.facts))
     mix = mixing.of_images(recipe)
     num_examples = len(data.positions(0)[0])

@@ -5,7 +5,7 @@ Data: CSV, TSV, Excel, Parquet, Arrow, JSON lines or a database, and the column 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,7 +31,6 @@ from glassnet.data import sources, tables
 from glassnet.data.decode import decode
 from glassnet.data.tables import TableFacts
 from glassnet.decisions import Decision
-from glassnet.losses import Loss
 from glassnet.network import build_network, names_of_row
 from glassnet.recipe import (
     Fit,
@@ -80,13 +79,6 @@ class TableClassification(Recipe):
         return self
 
 
-LOSSES: dict[str, Callable[[TableClassification], Loss]] = {
-    "cross_entropy": lambda recipe: losses.cross_entropy(recipe.label_smoothing),
-    "focal": lambda recipe: losses.focal(recipe.focal_gamma),
-    "perceptron": lambda _: losses.perceptron,
-}
-
-
 def implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The perceptron's rule as textbooks have it: their network, one row at a time, plain steps."""
     if values.get("loss") != "perceptron":
@@ -123,7 +115,8 @@ def learner(
     recipe: TableClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
     """The chosen loss, with class weights if there are any; the rule counts its mistakes."""
-    loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
+    rule = losses.perceptron if recipe.loss == "perceptron" else losses.of_classes(recipe)
+    loss = tilt.tilted(rule, recipe, data.facts)
     rows = mixing.blend_rows([slot.size > 0 for slot in data.facts.slots])
     mix = mixing.mixup(recipe.mixup, rows, recipe.fit)
     counts = {"mistakes": losses.mistakes} if recipe.loss == "perceptron" else {}

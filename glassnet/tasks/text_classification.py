@@ -7,9 +7,9 @@ folders, or a data set that the library `datasets` saved.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field, model_validator
@@ -29,14 +29,13 @@ from glassnet import (
     views,
     wording,
 )
-from glassnet.balance import ClassWeights, Costs, FocalGamma
+from glassnet.balance import ClassLoss, ClassWeights, Costs, FocalGamma
 from glassnet.data import ragged, rawtexts, sources, texts, tokenizerfiles
 from glassnet.data.ragged import RaggedExamples, joined
 from glassnet.data.texts import TextFacts
 from glassnet.data.tokens import Units
 from glassnet.decisions import Decision
 from glassnet.learners import between
-from glassnet.losses import Loss
 from glassnet.network import build_network
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe, Transfer
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
@@ -65,11 +64,7 @@ class TextClassification(Recipe):
     transfer: Transfer = Transfer()
     word_dropout: textual.WordDropout = 0.0
     label_smoothing: LabelSmoothing = 0.0
-    loss: Literal["cross_entropy", "focal"] = Field(
-        "cross_entropy",
-        description="What is minimized. cross_entropy asks for honest probabilities. focal counts "
-        "examples that are easy already little; try it if a rare class is drowned by easy ones.",
-    )
+    loss: ClassLoss = "cross_entropy"
     focal_gamma: FocalGamma = 2.0
     class_weights: ClassWeights = None
     costs: Costs = None
@@ -79,12 +74,6 @@ class TextClassification(Recipe):
     _reads = model_validator(mode="after")(
         wording.refuse_own_vocabulary("units", "vocabulary", "lowercase")
     )
-
-
-LOSSES: dict[str, Callable[[TextClassification], Loss]] = {
-    "cross_entropy": lambda recipe: losses.cross_entropy(recipe.label_smoothing),
-    "focal": lambda recipe: losses.focal(recipe.focal_gamma),
-}
 
 
 def fits(look: Look) -> str | None:
@@ -119,7 +108,7 @@ def learner(
     recipe: TextClassification, network: nn.Module, data: Data[Batch]
 ) -> learners.Supervised:
     """The chosen loss, on texts of which some words are hidden."""
-    loss = tilt.tilted(LOSSES[recipe.loss](recipe), recipe, data.facts)
+    loss = tilt.tilted(losses.of_classes(recipe), recipe, data.facts)
     known = data.facts.vocabulary
     what = {"unknown": known.unknown, "kept": known.special}
     hide = learners.of_inputs(partial(textual.hidden, share=recipe.word_dropout, **what))
