@@ -24,7 +24,7 @@ from glassnet.networks._columns import (
 )
 from glassnet.recipe import NetworkKnobs, build
 
-GIVEN = ("slots", "vocabulary", "reads")
+GIVEN = ("slots", "vocabulary", "reads", "variables", "horizon")
 """Arguments of a network's constructor that the data and the task say: no knobs."""
 FRONT = (Flat, PiecewiseLinear)
 """Layers that spread out the row of a table: one step of a trace, however they are computed."""
@@ -38,15 +38,19 @@ def build_network(
     *,
     reads: str = "numbers",
     vocabulary: int | None = None,
+    variables: int | None = None,
+    horizon: int | None = None,
 ) -> nn.Module:
     """Build the network that a recipe names, for inputs of this shape (without the batch).
 
     ``slots`` says what the numbers of a compact row of a table are. A network whose constructor
     has an argument of this name reads such rows itself; any other gets them spread out.
 
-    ``reads`` is what the task feeds it: 'numbers' (images, signals, rows), 'tokens' (texts with
-    one answer each), 'stream' (an answer for each token), 'pairs' (a text and its translation);
-    ``vocabulary`` is the number of different tokens.
+    ``reads`` is what the task feeds it: 'numbers' (images, rows of a table), 'tokens' (texts with
+    one answer each), 'stream' (an answer for each token), 'pairs' (a text and its translation),
+    'signals' (one answer each), 'frames' (an answer for each stretch of a signal), 'forecast' (what
+    comes next). ``vocabulary`` is the number of different tokens, ``variables`` and ``horizon`` are
+    what is forecast and how far. See ``networks/_sequences.py`` and ``networks/_series.py``.
 
     Raises:
         UserError: If the network cannot be built for these data, or reads something else.
@@ -55,7 +59,7 @@ def build_network(
     constructor: Callable[..., nn.Module] = find(knobs.name)
     _require(knobs.name, reads)
     takes = inspect.signature(constructor).parameters
-    given = {"reads": reads, "vocabulary": vocabulary}
+    given = {"reads": reads, "vocabulary": vocabulary, "variables": variables, "horizon": horizon}
     constructor = partial(constructor, **{k: v for k, v in given.items() if k in takes})
     options = dict(build(schema(find(knobs.name)), knobs.options, "network."))
     front: list[Flat] = []
@@ -74,7 +78,7 @@ def build_network(
 
 
 def reads(name: str) -> tuple[str, ...]:
-    """What a network can be fed: numbers, tokens, stream, pairs; read from its file's text."""
+    """What a network can be fed, such as numbers or tokens; read from its file's text."""
     found: tuple[str, ...] = listing.constant(
         "networks", listing.family("networks", name)[0], "READS", ("numbers",)
     )

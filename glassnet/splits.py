@@ -48,8 +48,8 @@ def divide(source: Source[B], knobs: Split) -> Data[B]:
     def positions(epoch: int) -> tuple[Tensor, Tensor]:
         if not redrawn:
             return fixed
-        strata = _take(source.strata, pool.rows)
-        held = _draw(len(pool), len(is_validation.nonzero()), strata, knobs.seed + 1 + epoch)
+        share = int(is_validation.sum()) / len(pool)
+        held = _hold(source, pool.rows, share, knobs.seed + 1 + epoch)
         return (~held).nonzero().flatten(), held.nonzero().flatten()
 
     return Data(
@@ -64,20 +64,17 @@ def divide(source: Source[B], knobs: Split) -> Data[B]:
 
 def draw(source: Source[Any], knobs: Split) -> Splits:
     """Draw the test rows, then the validation rows; a pure function of source and knobs."""
-    strata, num_rows = source.strata, len(source)
     test = _given(source.parts, "test")
     given = _given(source.parts, "validation")
     if test is None:
-        test = torch.zeros(num_rows, dtype=torch.bool)
-        free = torch.arange(num_rows) if given is None else (~given).nonzero().flatten()
-        held = _draw(len(free), round(knobs.test * len(free)), _take(strata, free), knobs.seed)
-        test[free[held]] = True
+        test = torch.zeros(len(source), dtype=torch.bool)
+        free = torch.arange(len(source)) if given is None else (~given).nonzero().flatten()
+        test[free[_hold(source, free, knobs.test, knobs.seed, least=0)]] = True
     rest = (~test).nonzero().flatten()
     if knobs.mode == "kfold":
-        return _fold(rest, test, strata, knobs)
+        return _fold(source, rest, test, knobs)
     if given is None:
-        wanted = max(1, round(knobs.validation * len(rest))) if len(rest) > 1 else 0
-        held = _draw(len(rest), wanted, _take(strata, rest), knobs.seed + 1)
+        held = _hold(source, rest, knobs.validation, knobs.seed + 1)
         train, validation = rest[~held], rest[held]
     else:
         train, validation = (~test & ~given).nonzero().flatten(), given.nonzero().flatten()
@@ -106,17 +103,40 @@ def some(rows: Tensor, number: int, strata: Sequence[Any] | None, seed: int) -> 
     return drawn[torch.randperm(number, generator=torch.Generator().manual_seed(seed))]
 
 
-def _fold(rest: Tensor, test: Tensor, strata: Sequence[Any] | None, knobs: Split) -> Splits:
+def _fold(source: Source[Any], rest: Tensor, test: Tensor, knobs: Split) -> Splits:
     """One of k parts of equal size and like mixture, in turn, is the validation part."""
-    if len(rest) < knobs.folds:
+    unit, strata = _units(source, rest)
+    num_units = int(unit.max()) + 1 if len(unit) else 0
+    if num_units < knobs.folds:
+        what = "rows" if source.groups is None else "groups of rows that belong together"
         raise UserError(
-            f"split.folds={knobs.folds} needs at least as many rows, found {len(rest)}."
+            f"split.folds={knobs.folds} needs at least as many {what}, found {num_units}."
         )
-    order = _stratified_order(len(rest), _take(strata, rest), knobs.seed + 1)
-    fold = torch.empty(len(rest), dtype=torch.int64)
-    fold[order] = torch.arange(len(rest)) % knobs.folds
-    held = fold == (knobs.fold or 1) - 1
+    order = _stratified_order(num_units, strata, knobs.seed + 1)
+    fold = torch.empty(num_units, dtype=torch.int64)
+    fold[order] = torch.arange(num_units) % knobs.folds
+    held = fold[unit] == (knobs.fold or 1) - 1
     return Splits(train=rest[~held], validation=rest[held], test=test.nonzero().flatten())
+
+
+def _hold(source: Source[Any], rows: Tensor, share: float, seed: int, least: int = 1) -> Tensor:
+    """Mark a share of the rows, each stratum in its share; rows of one group together."""
+    unit, strata = _units(source, rows)
+    num_units = int(unit.max()) + 1 if len(unit) else 0
+    wanted = max(least, round(share * num_units)) if num_units > 1 else 0
+    return _draw(num_units, wanted, strata, seed)[unit]
+
+
+def _units(source: Source[Any], rows: Tensor) -> tuple[Tensor, Sequence[Any] | None]:
+    """What may be drawn: for each row the number of its unit, and the stratum of each unit.
+
+    A unit is a row, or all rows of a group, whose mixture of strata is left to chance.
+    """
+    if source.groups is None:
+        return torch.arange(len(rows)), _take(source.strata, rows)
+    number: dict[Any, int] = {}
+    unit = [number.setdefault(source.groups[row], len(number)) for row in rows.tolist()]
+    return torch.tensor(unit, dtype=torch.int64), None
 
 
 def _draw(total: int, wanted: int, strata: Sequence[Any] | None, seed: int) -> Tensor:

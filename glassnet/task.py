@@ -127,6 +127,11 @@ class Source(Protocol[B_co]):
         ...
 
     @property
+    def groups(self) -> Sequence[Any] | None:
+        """Per row whose it is, such as a speaker, or None; rows of a group are never parted."""
+        ...
+
+    @property
     def parts(self) -> Sequence[str] | None:
         """'train', 'validation' or 'test' per row if the data bring their own split, or None."""
         ...
@@ -279,6 +284,10 @@ class Metric:
     """True for a share of examples: its interval is Wilson's, else a bootstrap's."""
 
 
+Baseline = Callable[[Any, Examples[Any], Examples[Any], Any], Outcome]
+"""Recipe, training examples, other examples and facts -> what a plain method answers to these."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the figures of a run are to be read, which depends on its data."""
@@ -372,6 +381,9 @@ class Task(Generic[R, B]):
     chosen_by: tuple[str, ...] = ()
     """The metrics that choose the best weights, the next one where one is equal; unset: the first
     two of ``metrics``."""
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    """Plain methods whose figures ``evaluate`` shows beside the network's, by name. They learn from
+    the rows that the network learned from, and give what ``score`` gives."""
     predict: Callable[..., Sequence[Prediction]]
     """Network, facts and any raw input -> answers; a fourth argument is the decision, if any."""
     published: Callable[[str], tuple[nn.Module, Any]] | None = None

@@ -30,7 +30,7 @@ ROOMS = {
         "published", "cards", "hub", "transfer", "blocks", "imaging", "matching",
         "wording", "wordweights", "publishedwords", "textual",
         "language", "languageviews", "sampling", "carrying", "translated", "writing", "inner",
-        "nexttoken",
+        "nexttoken", "speech", "signals", "forecasts", "dna",
     },
     "data": {"data"},
     "tasks": {"tasks"},
@@ -74,6 +74,7 @@ HEAVY = {
     "torch", "numpy", "scipy", "sklearn", "polars", "pandas", "PIL", "simplejpeg", "rich",
     "safetensors", "tensorboardX", "filelock", "torchvision", "matplotlib", "transformers",
     "fastexcel", "sqlalchemy", "huggingface_hub", "tqdm", "tokenizers", "sacrebleu", "datasets",
+    "soundfile", "jiwer",
 }  # fmt: skip
 LIGHT = [
     "__init__", "__main__", "errors", "progress", "version", "listing", "figures", "task", "recipe",

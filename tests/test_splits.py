@@ -26,6 +26,7 @@ class Rows:
     num: int
     strata: Sequence[Any] | None = None
     parts: Sequence[str] | None = None
+    groups: Sequence[Any] | None = None
     unreadable: frozenset[int] = frozenset()
     fingerprint: str = "rows"
     problems: list[Any] = field(default_factory=list)
@@ -240,3 +241,17 @@ def test_whatever_parts_the_data_bring_no_row_is_in_two(parts: list[str], test: 
             assert listed(found.validation) == given["validation"]
         if "test" in given:
             assert listed(found.test) == given["test"]
+
+
+def test_rows_of_a_group_are_never_parted() -> None:
+    groups = [row % 7 for row in range(70)]
+    for mode in ("fixed", "kfold"):
+        splits = draw(Rows(70, groups=groups), Split(mode=mode, folds=3, test=0.3))
+        held = [{groups[row] for row in listed(part)} for part in vars(splits).values()]
+        assert all(held)
+        assert sum(map(len, held)) == 7
+
+
+def test_too_few_groups_for_the_folds_are_told() -> None:
+    with pytest.raises(UserError, match="folds=5 needs at least as many groups"):
+        draw(Rows(30, groups=[row % 3 for row in range(30)]), Split(mode="kfold", test=0))

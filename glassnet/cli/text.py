@@ -45,8 +45,20 @@ def evaluation(found: Any, openings: int) -> str:
     """An evaluation, with what it was measured on."""
     times = "once" if openings == 1 else f"{openings} times"
     note = f"\nThe sealed test has now been opened {times}." if found.split == "test" else ""
-    body = estimates(found.metrics, found.split)
+    body = estimates(found.metrics, found.split) + beside(found)
     return f"{body}\non {found.examples:,} {found.split} examples{note}{remarks(found.notes)}"
+
+
+def beside(found: Any) -> str:
+    """The figures of plain methods, and the network's."""
+    if not found.baselines:
+        return ""
+    names = list(found.metrics)
+    rows = [
+        [who, *(short(figures[name].value) if name in figures else "" for name in names)]
+        for who, figures in {"this network": found.metrics, **found.baselines}.items()
+    ]
+    return "\n\n" + table(["beside plain methods", *names], rows) + "\n"
 
 
 def remarks(notes: Sequence[str]) -> str:

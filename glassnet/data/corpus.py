@@ -161,6 +161,11 @@ class Corpus:
         """Text has no classes."""
         return None
 
+    @property
+    def groups(self) -> None:
+        """None: every row stands for itself."""
+        return None
+
     def name(self, row: int, /) -> str:
         """The file and the line, or the bytes, of a stretch."""
         text = self.texts[int(self.where.file[row])]

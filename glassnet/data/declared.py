@@ -114,6 +114,11 @@ class DeclaredTable:
         """The class number of every row; None for a target of numbers."""
         return self.answers.tolist() if self.target.kind == "categories" else None
 
+    @property
+    def groups(self) -> None:
+        """None: every row stands for itself."""
+        return None
+
     def name(self, row: int, /) -> str:
         """'row 17' of the rows as they were given, counted from 1."""
         return f"row {self.given[row] + 1}"

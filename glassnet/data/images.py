@@ -100,6 +100,11 @@ class ImageSource:
         return self.layout.labels.tolist()  # type: ignore[no-any-return]
 
     @property
+    def groups(self) -> None:
+        """None: every row stands for itself."""
+        return None
+
+    @property
     def parts(self) -> Sequence[str] | None:
         """The part of every row if the set brings its own split."""
         return self.layout.parts

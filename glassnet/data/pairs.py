@@ -121,6 +121,11 @@ class PairSource:
         return None
 
     @property
+    def groups(self) -> None:
+        """None: every row stands for itself."""
+        return None
+
+    @property
     def parts(self) -> Sequence[str] | None:
         """The part of each pair, if the data have several."""
         return self.given if len(set(self.given)) > 1 else None

@@ -152,6 +152,11 @@ class TableSource:
         return self._answers.tolist()  # type: ignore[no-any-return]
 
     @property
+    def groups(self) -> None:
+        """None: every row stands for itself."""
+        return None
+
+    @property
     def parts(self) -> Sequence[str] | None:
         """The part of every row if the table brings its own split."""
         return self._parts

@@ -118,6 +118,11 @@ class TextSource:
         return self.answers.tolist()  # type: ignore[no-any-return]
 
     @property
+    def groups(self) -> None:
+        """None: every row stands for itself."""
+        return None
+
+    @property
     def parts(self) -> Sequence[str] | None:
         """The part of every text if the data bring their own split."""
         return self._parts

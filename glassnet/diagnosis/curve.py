@@ -77,7 +77,8 @@ class Parted:
             for row in rows.tolist():
                 parts[row] = part
         self.parts: Sequence[str] = parts
-        self.strata, self.name, self.examples = source.strata, source.name, source.examples
+        self.strata, self.groups = source.strata, source.groups
+        self.name, self.examples = source.name, source.examples
 
     def __len__(self) -> int:
         return len(self.source)

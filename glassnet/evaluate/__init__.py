@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from glassnet import progress
 from glassnet.decisions import Decision
 from glassnet.errors import UserError
+from glassnet.figures import short
 from glassnet.task import Examples, Metric, Outcome, Reading, Review, Source
 from glassnet.trained import Trained
 from glassnet.version import __version__
@@ -49,10 +51,23 @@ class Evaluation:
     metrics: dict[str, Estimate]
     notes: Sequence[str] = ()
     """What one must know to read the figures."""
+    baselines: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    """The same figures of plain methods, by name."""
 
     def to_json(self) -> dict[str, Any]:
         """As ``glassnet evaluate --json`` prints it."""
         return {**asdict(self), "run": str(self.run)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Evaluation:
+        """What ``to_json`` wrote."""
+        plain = {name: _read(found) for name, found in values.get("baselines", {}).items()}
+        own = {**values, "run": Path(values["run"]), "metrics": _read(values["metrics"])}
+        return cls(**{**own, "baselines": plain})
+
+
+def _read(figures: dict[str, dict[str, float]]) -> dict[str, Estimate]:
+    return {name: Estimate(**values) for name, values in figures.items()}
 
 
 def measure(
@@ -71,7 +86,12 @@ def measure(
     read = reading(trained)
     figures = estimates(read.metrics, review.outcome)
     num = len(review.outcome.targets)
-    evaluation = Evaluation(trained.run.path, part, num, figures, read.notes)
+    plain = {
+        name: estimates(read.metrics, outcome)
+        for name, outcome in answered_plainly(trained, part, source).items()
+    }
+    notes = [*read.notes, *_beaten(read.metrics, figures, plain)]
+    evaluation = Evaluation(trained.run.path, part, num, figures, notes, plain)
     name = "test.json" if part == "test" else "evaluation.json"
     trained.run.write_json(name, evaluation.to_json())
     return evaluation, review
@@ -122,6 +142,55 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
         history,
         trained.recipe,
     )
+
+
+def answered_plainly(trained: Trained, part: Part, source: Source[Any]) -> dict[str, Outcome]:
+    """The answers of the task's baselines, which learn from the rows that the network had."""
+    if not trained.task.baselines:
+        return {}
+    folds = [trained.fold(fold) for fold in trained.run.folds()]
+    if folds and part == "validation":
+        each = [answered_plainly(fold, part, source) for fold in folds]
+        return {name: _joined([one[name] for one in each]) for name in trained.task.baselines}
+    one = folds[0] if folds else trained
+    splits = one.run.splits()
+    learned = [splits.train]
+    if part == "test" and (folds or trained.recipe.split.refits):
+        learned.append(splits.validation)
+    facts, where = trained.facts, next(one.network.parameters()).device
+    known = source.examples(torch.cat(learned), facts).to(where)
+    asked = one.examples(part, source)
+    outcomes = {}
+    for number, (name, answer) in enumerate(trained.task.baselines.items()):
+        progress.tell("plain baselines", number, len(trained.task.baselines))
+        outcomes[name] = answer(trained.recipe, known, asked, facts)
+    progress.tell("plain baselines", len(outcomes), len(outcomes))
+    return outcomes
+
+
+def _beaten(
+    metrics: Sequence[Metric],
+    figures: dict[str, Estimate],
+    plain: dict[str, dict[str, Estimate]],
+) -> list[str]:
+    """Say so if a plain method is better than the network, by the figure that comes first."""
+    first = next((metric for metric in metrics if metric.name in figures), None)
+    if first is None:
+        return []
+    sign = 1 if first.better == "higher" else -1
+    own = figures[first.name].value
+    better = [
+        f"{name} ({first.name.replace('_', ' ')} {short(found[first.name].value)})"
+        for name, found in plain.items()
+        if first.name in found and sign * (found[first.name].value - own) > 0
+    ]
+    if not better:
+        return []
+    return [
+        f"Plainer methods are better here than the network ({short(own)}): {', '.join(better)}. "
+        "Look whether the intervals are far apart; if they are, train longer, choose another "
+        "network, or take the plain method."
+    ]
 
 
 def record_opening(trained: Trained) -> None:
@@ -176,10 +245,7 @@ def bootstrap(
 
 
 def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
-    outcome = Outcome(
-        torch.cat([r.outcome.outputs for r in reviews]),
-        torch.cat([r.outcome.targets for r in reviews]),
-    )
+    outcome = _joined([review.outcome for review in reviews])
     places = [(r, i) for r in reviews for i in range(len(r.outcome.targets))]
     examples: Examples[Any] = Joined([r.examples for r in reviews])
     return Review(
@@ -190,6 +256,16 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
         trained.network,
         [],
         trained.recipe,
+    )
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Answers of several folds, one after another."""
+    chosen = [outcome.answers for outcome in outcomes if outcome.answers is not None]
+    return Outcome(
+        torch.cat([outcome.outputs for outcome in outcomes]),
+        torch.cat([outcome.targets for outcome in outcomes]),
+        torch.cat(chosen) if len(chosen) == len(outcomes) else None,
     )
 
 

@@ -72,7 +72,8 @@ def _headline(trained: Trained, evaluation: Evaluation, review: Review[Any]) -> 
     text = "\n\n".join([*evaluation.notes, text])
     views = trained.task.views
     drawn = [views[name](review) for name in reading(trained).first]
-    blocks = [_estimates(evaluation.metrics), *(figure for figure in drawn if figure)]
+    beside = _beside(evaluation)
+    blocks = [_estimates(evaluation.metrics), *beside, *(figure for figure in drawn if figure)]
     return Section("How good it is", text, blocks)
 
 
@@ -101,6 +102,25 @@ def _estimates(metrics: dict[str, Estimate]) -> Facts:
     )
 
 
+def _beside(evaluation: Evaluation) -> list[Table]:
+    """The figures of plain methods, with the network's above them."""
+    if not evaluation.baselines:
+        return []
+    names = list(evaluation.metrics)
+    found = {"this network": evaluation.metrics, **evaluation.baselines}
+    rows: list[list[Cell]] = [
+        [who, *(f"{short(e.value)} ({short(e.low)} to {short(e.high)})"
+                if (e := figures.get(name)) else None for name in names)]
+        for who, figures in found.items()
+    ]  # fmt: skip
+    note = (
+        "Plain methods learned from the same rows and answered the same examples. Values with "
+        "their 95 % intervals."
+    )
+    columns = ["", *(name.replace("_", " ") for name in names)]
+    return [Table("Beside plain methods", columns, rows, note=note)]
+
+
 def _test(trained: Trained) -> Section:
     openings = trained.run.rows("test-openings.jsonl")
     if openings and not trained.run.exists("test.json"):
@@ -111,15 +131,14 @@ def _test(trained: Trained) -> Section:
             "The sealed test",
             "Never opened. The command glassnet evaluate RUN --test opens it, and counts.",
         )
-    last = Evaluation(**{**trained.run.read_json("test.json")})
-    metrics = {name: Estimate(**e) for name, e in last.metrics.items()}  # type: ignore[arg-type]
+    last = Evaluation.from_json(trained.run.read_json("test.json"))
     times = ", ".join(row["opened"] for row in openings)
     count = "once" if len(openings) == 1 else f"{len(openings)} times"
     text = f"Opened {count} ({times}); {last.examples:,} examples that no training code received."
     if len(openings) > 1:
         text += " Each look that leads to a change of the training makes the next figure flatter."
     text = "\n\n".join([*last.notes, text])
-    return Section("The sealed test", text, [_estimates(metrics)])
+    return Section("The sealed test", text, [_estimates(last.metrics), *_beside(last)])
 
 
 def _asked(trained: Trained) -> Section:

@@ -1,0 +1,1 @@
+"""What tasks that read DNA are put together from."""

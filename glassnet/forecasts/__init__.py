@@ -1,0 +1,1 @@
+"""What forecasting is put together from: intervals, baselines, figures, views."""

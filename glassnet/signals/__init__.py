@@ -1,0 +1,1 @@
+"""What tasks that read signals and sounds are put together from."""

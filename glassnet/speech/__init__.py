@@ -1,0 +1,1 @@
+"""What speech recognition is put together from: its loss, its decoding, its errors."""
