@@ -12,7 +12,7 @@ centre of the window, and the network learns all by itself.
 """
 
 # Letters in tensor names: B examples, C channels, T steps, V variables, L steps of the past, H of
-# the future, K known channels, D width, Q outputs, G groups: all variables together, or each by itself.
+# the future, K known channels, D width, Q outputs, G groups: all variables as one, or each alone.
 
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
@@ -26,6 +26,8 @@ LEAST = 1e-4
 """The smallest spread of a window that is divided by, in units of the variable's own spread."""
 SEPARATE = 10_000_000
 """Weights of regressions, one for each variable, that are at most held."""
+FEW = 32
+"""Variables of which each may have a regression of its own; of more, all share one."""
 NARROW = 16
 """Numbers of the past that each step of the future is told beside what is known about it."""
 
@@ -43,7 +45,7 @@ Dropout = Annotated[
         ge=0,
         lt=1,
         description="Share of features set to zero at each training step. Lower it to 0.1 with "
-        "tens of thousands of windows, raise it when validation gets worse while training improves",
+        "tens of thousands of windows; raise it if validation gets worse while training improves.",
     ),
 ]
 Centre = Annotated[
@@ -124,7 +126,8 @@ class Regression(nn.Module):
 
     def __init__(self, variables: int, past: int, horizon: int, num_known: int):
         super().__init__()
-        groups = variables if variables * past * horizon <= SEPARATE else 1
+        separate = variables <= FEW and variables * past * horizon <= SEPARATE
+        groups = variables if separate else 1
         self.register_buffer("past_GLH", torch.zeros(groups, past, horizon))
         self.register_buffer("level_GH", torch.zeros(groups, horizon))
         self.register_buffer("constant_GH", torch.zeros(groups, horizon))
@@ -165,9 +168,12 @@ class Answer(nn.Module):
         variables: int,
         horizon: int,
         begin: Start,
+        subtract: Subtract = "mean",
     ):
+        """``subtract`` is that of the windows."""
         super().__init__()
         channels, steps = input_shape
+        self.horizon, self.variables, self.subtract = horizon, variables, subtract
         self.middle = (num_outputs - 1) // 2
         self.regression = (
             Regression(variables, steps - horizon, horizon, channels - variables)
@@ -208,12 +214,10 @@ class Head(nn.Module):
         self.output = nn.Linear(width, horizon * num_outputs)
         self.ahead = None
         if num_known:
+            last = nn.Linear(2 * NARROW, num_outputs)
             self.summary = nn.Linear(width, NARROW)
-            self.ahead = nn.Sequential(
-                nn.Linear(num_known + NARROW, 2 * NARROW),
-                nn.GELU(),
-                nn.Linear(2 * NARROW, num_outputs),
-            )
+            self.ahead = nn.Sequential(nn.Linear(num_known + NARROW, 2 * NARROW), nn.GELU(), last)
+            faint(last)
         faint(self.output)
 
     def forward(self, features_BVD: Tensor, window: Window) -> Tensor:

@@ -63,7 +63,7 @@ class DLinear(nn.Module):
         )
         num_known = channels - variables
         self.ahead = nn.Linear(num_known, num_outputs, bias=False) if num_known else None
-        self.answer = Answer(input_shape, num_outputs, variables, horizon, begin)
+        self.answer = Answer(input_shape, num_outputs, variables, horizon, begin, subtract)
         for layer in (self.rest, self.trend, self.ahead):
             if layer is not None:
                 faint(layer)

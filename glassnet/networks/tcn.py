@@ -21,6 +21,7 @@ When to use it: for long pasts with short patterns, where an LSTM is too slow.
 # Letters in tensor names: B examples, C channels, T steps, V variables, L steps of the past, H of
 # the future, D width, Q outputs, N = B · V.
 
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field
@@ -51,7 +52,8 @@ class Block(nn.Module):
         hidden_NDL = self.dropout(self.first(hidden_NDL).relu())
         hidden_NDL = nn.functional.pad(hidden_NDL, (self.reach - odd, 0))
         hidden_NDL = self.dropout(self.second(hidden_NDL).relu())
-        return (hidden_NDL + self.shortcut(x_NDL[:, :, odd::2])).relu()
+        shortcut_NDL: Tensor = self.shortcut(x_NDL[:, :, odd::2])
+        return nn.functional.relu(hidden_NDL + shortcut_NDL)
 
 
 class TCN(nn.Module):
@@ -81,7 +83,7 @@ class TCN(nn.Module):
         if len(dims) == 1:
             dims.append(width)
         self.blocks = nn.Sequential(
-            *(Block(before, after, kernel, dropout) for before, after in zip(dims, dims[1:]))
+            *(Block(before, after, kernel, dropout) for before, after in pairwise(dims))
         )
         self.head = Head(width, num_known, horizon, num_outputs, dropout)
         self.answer = Answer(input_shape, num_outputs, variables, horizon, begin)
