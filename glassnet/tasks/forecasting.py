@@ -17,7 +17,7 @@ from glassnet import learners
 from glassnet.data import sources, timeline, timelineraw
 from glassnet.data.timeline import TimelineFacts, Windows
 from glassnet.data.timelineplan import Wishes
-from glassnet.forecasts import baselines, intervals, metrics, scoring
+from glassnet.forecasts import baselines, intervals, metrics, regression, scoring
 from glassnet.forecasts.intervals import Calibration
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -140,9 +140,7 @@ def network(recipe: Forecasting, facts: TimelineFacts) -> nn.Module:
     )
 
 
-def learner(
-    recipe: Forecasting, network: nn.Module, data: Data[Windows]
-) -> learners.Supervised:
+def learner(recipe: Forecasting, network: nn.Module, data: Data[Windows]) -> learners.Supervised:
     """The error of the forecast and of its quantiles, in standard deviations."""
     loss = scoring.loss(recipe.loss)
     return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
@@ -186,6 +184,7 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(4, math.log2(n / 64), 7),
         epochs=lambda n: between(5, 80_000 / n, 60),
     ),
+    start=regression.start,
     learner=learner,
     score=scoring.score,
     metrics=metrics.FORECASTS,
