@@ -102,10 +102,12 @@ def _table(reference: str | Path) -> pl.DataFrame:
     return frame
 
 
-def _arranged(frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layout) -> Timelines:
+def _arranged(
+    frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layout
+) -> Timelines:
     """All series of all tables, on one calendar."""
     problems: list[Problem] = []
-    frames = [(name, _with_one_stamp(frame, layout)) for name, frame in frames]
+    frames = [(name, with_one_stamp(frame, layout.time)) for name, frame in frames]
     head = frames[0][1]
     for name, role in ((layout.time, "time stamps"), (layout.by, "names of series")):
         if name is not None:
@@ -144,11 +146,9 @@ def time_column(frame: pl.DataFrame) -> str | None:
     """The column of time stamps: of dates, else of even numbers under a name such as year."""
     for name in frame.columns:
         column = frame[name]
-        if (
-            (column.dtype == pl.String or column.dtype.is_temporal())
-            and (stamps := timelinestamps.read(column.head(200))) is not None
-            and stamps.are_dates
-        ):
+        if (column.dtype == pl.String or column.dtype.is_temporal()) and (
+            stamps := timelinestamps.read(column.head(200))
+        ) is not None and stamps.are_dates:
             return name
     for name in frame.columns:
         if timelinestamps.TIMELY.match(name) and timelinestamps.read(frame[name], timely=True):
@@ -159,14 +159,14 @@ def time_column(frame: pl.DataFrame) -> str | None:
 PARTS = ("year", "quarter", "month", "day", "hour")
 
 
-def _with_one_stamp(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+def with_one_stamp(frame: pl.DataFrame, time: str | None = None) -> pl.DataFrame:
     """Join a year and a month, quarter or day that stand in columns of their own."""
     names = {name.lower(): name for name in frame.columns}
     given = [names[part] for part in PARTS if part in names]
-    if layout.time is not None and layout.time not in frame.columns:
-        if layout.time != "+".join(given):
+    if time is not None and time not in frame.columns:
+        if time != "+".join(given):
             return frame
-    elif layout.time is not None or len(given) < 2 or given[0].lower() != "year":
+    elif time is not None or len(given) < 2 or given[0].lower() != "year":
         return frame
     whole = {name.lower(): frame[name].cast(pl.Float64, strict=False) for name in given}
     if any(column.null_count() for column in whole.values()):
@@ -245,7 +245,9 @@ def numbers(column: pl.Series) -> pl.Series | None:
 Stamped = tuple[str, pl.DataFrame, Stamps | None]
 
 
-def _stamps(rows: pl.DataFrame, time: str | None, layout: Layout, origin: str) -> Stamps | None:
+def _stamps(
+    rows: pl.DataFrame, time: str | None, layout: Layout, origin: str
+) -> Stamps | None:
     if time is None:
         return None
     require_column(rows, time, origin, "the time stamps")
