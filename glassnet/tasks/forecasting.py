@@ -17,7 +17,7 @@ from glassnet import learners
 from glassnet.data import sources, timeline, timelineraw
 from glassnet.data.timeline import TimelineFacts, Windows
 from glassnet.data.timelineplan import Wishes
-from glassnet.forecasts import baselines, intervals, metrics, scoring
+from glassnet.forecasts import baselines, intervals, metrics, regression, scoring
 from glassnet.forecasts.intervals import Calibration
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -140,6 +140,16 @@ def network(recipe: Forecasting, facts: TimelineFacts) -> nn.Module:
     )
 
 
+def start(recipe: Forecasting, network: nn.Module, data: Data[Windows]) -> Sequence[str]:
+    """Solve the linear regression that a network corrects."""
+    pool: Any = data.pool
+    train, validation = data.positions(0)
+    train, validation = train.to(pool.rows.device), validation.to(pool.rows.device)
+    moments = pool.moments[train, 1]
+    chosen = regression.begin(network, pool.batch, train, validation, moments, data.facts.seasons)
+    return () if chosen is None else ()
+
+
 def learner(
     recipe: Forecasting, network: nn.Module, data: Data[Windows]
 ) -> learners.Supervised:
@@ -186,6 +196,7 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(4, math.log2(n / 64), 7),
         epochs=lambda n: between(5, 80_000 / n, 60),
     ),
+    start=start,
     learner=learner,
     score=scoring.score,
     metrics=metrics.FORECASTS,
