@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from glassnet.forecasts.scoring import LEVELS
 from glassnet.networks._forecast import Answer, Regression, carried, window
-from glassnet.task import Batch
+from glassnet.task import Batch, Data
 
 MOST = 200_000
 """Pasts of one variable that are looked at; of more, windows at equal distances."""
@@ -34,6 +36,10 @@ PULLS = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties, as shares of the mean square of the past, summed over windows."""
 OWN_PULLS = (1e-3, 1e-2, 1e-1, 1.0)
 """How strongly the weights of one variable are pulled to those of all."""
+LEAST, LARGEST = 1e-3, 1e3
+"""Limits of a distance between quantiles, in spreads of the window."""
+SOME = 500
+"""Windows that say how far the truth lies from the regression."""
 STRETCHES = {True: (0.6, 1.0), False: (0.5, 0.75, 1.0)}
 """Where stretches of time end, as shares of the training windows: with validation, and without."""
 CLEAR = 0.995
@@ -102,6 +108,39 @@ class Choice:
     own: float | None = None
     """How strongly variables are pulled to what they share; None: they have nothing of their own"""
 
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        reads = ", ".join(
+            name
+            for name, used in (
+                ("the past", True), ("its level", self.level), ("what is known", self.known)
+            )
+            if used
+        )  # fmt: skip
+        own = "the same for all variables" if self.own is None else "for each variable its own"
+        return (
+            f"begins with a linear regression on {reads}, {own}, pulled to the {self.prior} of "
+            f"the past (ridge {self.pull:g}), which the network corrects"
+        )
+
+
+def start(_recipe: Any, network: nn.Module, data: Data[Any]) -> Sequence[str]:
+    """``Task.start`` of forecasting: solve the regression, and say what was chosen."""
+    train, validation = data.positions(0)
+    pool: Any = data.pool
+    where = pool.rows.device
+    moments = pool.moments[train.to(where), 1].cpu()
+    chosen = begin(
+        network,
+        lambda index: pool.batch(index.to(where)),
+        train.cpu(),
+        validation.cpu(),
+        moments,
+        data.facts.seasons,
+    )
+    return () if chosen is None else (chosen.told,)
+
 
 def begin(
     network: nn.Module,
@@ -138,6 +177,9 @@ def begin(
     if not len(validation):
         learned = learned + stretches[2]
     _fill(regression, solve(learned, chosen, priors, past), past)
+    if answer.steps is not None:
+        asked = validation if len(validation) else train
+        _spread(network, answer, batch, asked[:: max(1, len(asked) // SOME)])
     return chosen
 
 
@@ -243,6 +285,42 @@ def _fill(regression: Regression, weights: Weights, past: int) -> None:
     put("constant_GH", weights.shared[:, past + 1])
     put("behind_GKH", weights.shared[:, past + 2 :])
     put("ahead_GKH", weights.known.mT)
+
+
+def _spread(
+    network: nn.Module, answer: Answer, batch: Callable[[Tensor], Batch], asked: Tensor
+) -> None:
+    """Begin with quantiles as far from the forecast as the truth is from the regression."""
+    assert answer.regression is not None and answer.steps is not None
+    seen_from = (answer.variables, answer.horizon, answer.subtract)
+    away = []
+    with torch.no_grad():
+        for piece in asked.split(max(1, PIECE // answer.variables)):
+            found = batch(piece)
+            seen = window(found.inputs, *seen_from)
+            forecast_BVH = answer.regression(seen) + seen.centre_BV1
+            y_BVH = found.targets.reshape(forecast_BVH.shape)
+            away.append(((y_BVH - forecast_BVH) / seen.spread_BV1).flatten(0, 1).cpu())
+        away_NH = torch.cat(away).abs().clamp(max=LARGEST)
+        # The same below as above, from a pool of neighbouring steps where windows are few.
+        shares = torch.tensor([abs(2 * level - 1) for level in LEVELS])
+        reach_HQ = torch.stack([_quantiles(away_NH, float(share)) for share in shares], 1)
+        steps_HQ = reach_HQ.diff(dim=1).abs()
+        middle = answer.middle
+        both_HQ = torch.cat([steps_HQ[:, :middle], steps_HQ[:, :1], steps_HQ[:, middle:]], 1)
+        both_HQ = both_HQ.clamp(min=LEAST)
+        answer.steps.copy_(both_HQ + torch.log(-torch.expm1(-both_HQ)))
+
+
+def _quantiles(away_NH: Tensor, share: float) -> Tensor:
+    """(H,), smoothed over steps of the future; zeros for a share of zero."""
+    if share == 0:
+        return torch.zeros(away_NH.shape[1])
+    found_H = away_NH.nanquantile(share, 0).nan_to_num(nan=1.0)
+    near = min(len(found_H) // 2 * 2 + 1, 2 * round(100 / max(1, len(away_NH))) + 1)
+    near = min(near, len(found_H) - 1 + len(found_H) % 2)
+    padded = nn.functional.pad(found_H[None], (near // 2, near // 2), mode="replicate")
+    return nn.functional.avg_pool1d(padded, near, stride=1)[0]
 
 
 def _stretches(train: Tensor, validation: Tensor, moments: Tensor, horizon: int) -> list[Tensor]:

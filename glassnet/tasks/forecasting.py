@@ -140,19 +140,7 @@ def network(recipe: Forecasting, facts: TimelineFacts) -> nn.Module:
     )
 
 
-def start(recipe: Forecasting, network: nn.Module, data: Data[Windows]) -> Sequence[str]:
-    """Solve the linear regression that a network corrects."""
-    pool: Any = data.pool
-    train, validation = data.positions(0)
-    train, validation = train.to(pool.rows.device), validation.to(pool.rows.device)
-    moments = pool.moments[train, 1]
-    chosen = regression.begin(network, pool.batch, train, validation, moments, data.facts.seasons)
-    return () if chosen is None else ()
-
-
-def learner(
-    recipe: Forecasting, network: nn.Module, data: Data[Windows]
-) -> learners.Supervised:
+def learner(recipe: Forecasting, network: nn.Module, data: Data[Windows]) -> learners.Supervised:
     """The error of the forecast and of its quantiles, in standard deviations."""
     loss = scoring.loss(recipe.loss)
     return learners.Supervised(network, loss, recipe.fit, len(data.positions(0)[0]))
@@ -196,7 +184,7 @@ TASK = Task(
         batch_size=lambda n: 2 ** between(4, math.log2(n / 64), 7),
         epochs=lambda n: between(5, 80_000 / n, 60),
     ),
-    start=start,
+    start=regression.start,
     learner=learner,
     score=scoring.score,
     metrics=metrics.FORECASTS,
