@@ -42,8 +42,9 @@ SOME = 500
 """Windows that say how far the truth lies from the regression."""
 STRETCHES = {True: (0.6, 1.0), False: (0.5, 0.75, 1.0)}
 """Where stretches of time end, as shares of the training windows: with validation, and without."""
-CLEAR = 0.995
-"""The error that weights for each variable must reach, beside that of common ones."""
+DOUBT, MOST_DOUBT = 0.1, 0.05
+"""By what share of the error a regression that reads more, or has weights for each variable, must
+be better: DOUBT, divided by how many horizons the windows that choose span. See docs/log.md."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,9 @@ def begin(
     _, past, horizon = regression.past_GLH.shape
     fitting = [season for season in seasons if 1 < season <= past]
     priors = _priors(past, horizon, fitting, answer.subtract)
-    chosen = choose(stretches, priors, past)
+    spans = (len(parts[1]) + len(parts[2])) / horizon
+    doubt = min(MOST_DOUBT, DOUBT / max(1.0, spans))
+    chosen = choose(stretches, priors, past, doubt)
     learned = stretches[0] + stretches[1]
     if not len(validation):
         learned = learned + stretches[2]
@@ -183,8 +186,13 @@ def begin(
     return chosen
 
 
-def choose(stretches: Sequence[Sums], priors: dict[str, Tensor], past: int) -> Choice:
-    """The choice that forecasts later stretches best from those before them."""
+def choose(
+    stretches: Sequence[Sums], priors: dict[str, Tensor], past: int, doubt: float = 0.0
+) -> Choice:
+    """The choice that forecasts later stretches best from those before them.
+
+    ``doubt`` is the share of the error that all beyond the past must be worth.
+    """
     folds = [(stretches[0], stretches[1]), (stretches[0] + stretches[1], stretches[2])]
     common = [(before.together(), after.together()) for before, after in folds]
     num_known = stretches[0].kk.shape[3]
@@ -196,7 +204,7 @@ def choose(stretches: Sequence[Sums], priors: dict[str, Tensor], past: int) -> C
 
     def error(choice: Choice, folds: Sequence[tuple[Sums, Sums]]) -> float:
         found = [solve(before, choice, priors, past).error(after) for before, after in folds]
-        return sum(found)
+        return sum(found) * (1 + doubt * (choice.level + choice.known))
 
     errors = [error(choice, common) for choice in choices]
     best, least = min(zip(choices, errors, strict=True), key=lambda pair: pair[1])
@@ -205,7 +213,7 @@ def choose(stretches: Sequence[Sums], priors: dict[str, Tensor], past: int) -> C
     own = [Choice(best.prior, best.pull, best.level, best.known, pull) for pull in OWN_PULLS]
     errors = [error(choice, folds) for choice in own]
     better = min(zip(own, errors, strict=True), key=lambda pair: pair[1])
-    return better[0] if better[1] < CLEAR * least else best
+    return better[0] if better[1] * (1 + doubt) < least else best
 
 
 def solve(sums: Sums, choice: Choice, priors: dict[str, Tensor], past: int) -> Weights:
