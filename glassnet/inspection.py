@@ -36,7 +36,11 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind in ("pairs", "corpus", "timeline"):  # the reader itself has looked: no rows of a table
+    if look.kind in (
+        "pairs",
+        "corpus",
+        "timeline",
+    ):  # the reader itself has looked: no rows of a table
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:

@@ -153,7 +153,7 @@ def decide(recipe: Forecasting, facts: TimelineFacts, outcome: Outcome | None) -
 
 def reading(facts: TimelineFacts, decision: Calibration | None) -> Reading:
     """All figures, and what they are measured in."""
-    about = "" if decision is None else f" Intervals: {decision.rule}."
+    about = "" if decision is None else f" Intervals were {decision.rule}."
     return Reading(metrics.FORECASTS, (metrics.EXPLAINED + about,))
 
 
