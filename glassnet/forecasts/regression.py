@@ -38,9 +38,10 @@ SOME = 500
 """Windows that say how far the truth lies from the regression."""
 STRETCHES = {True: (0.6, 1.0), False: (0.5, 0.75, 1.0)}
 """Where stretches of time end, as shares of the training windows: with validation, and without."""
-DOUBT, MOST_DOUBT = 0.1, 0.05
-"""By what share of the error a regression that reads more, or has weights for each variable, must
-be better: DOUBT, divided by how many horizons the windows that choose span. See docs/log.md."""
+DOUBT, MOST_DOUBT = 0.5, 0.1
+"""Without validation windows: by what share of the error a regression that reads more, or has
+weights for each variable, must be better. DOUBT, divided by how many horizons the windows that
+choose span, at most MOST_DOUBT. With validation windows it only did harm; see docs/log.md."""
 
 
 def start(_recipe: Any, network: nn.Module, data: Data[Any]) -> Sequence[str]:
@@ -91,7 +92,7 @@ def begin(
     fitting = [season for season in seasons if 1 < season <= past]
     priors = plain(past, horizon, fitting, answer.subtract)
     spans = (len(parts[1]) + len(parts[2])) / horizon
-    doubt = min(MOST_DOUBT, DOUBT / max(1.0, spans))
+    doubt = 0.0 if len(validation) else min(MOST_DOUBT, DOUBT / max(1.0, spans))
     chosen = choose(stretches, priors, past, doubt)
     learned = stretches[0] + stretches[1]
     if not len(validation):
