@@ -30,6 +30,7 @@ SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86_400
 MICRO = 1_000_000
 _QUARTER = r"^\s*(?P<year>\d{4})\s?[-:/]?\s?[Qq](?P<quarter>[1-4])\s*$"
 _QUARTER_FIRST = r"^\s*[Qq](?P<quarter>[1-4])\s?[-:/]?\s?(?P<year>\d{4})\s*$"
+ZONE = r":\d{2}(\.\d+)?\s?(Z|[+-]\d{2}:?\d{2})$"
 FURTHER = (
     "%b %Y", "%B %Y", "%Y %b", "%b-%Y", "%b-%y", "%m/%Y", "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
@@ -134,16 +135,14 @@ def _number_as_date(numbers: pl.Series, name: str) -> pl.Series:
 
 def _of_texts(column: pl.Series, form: str | None) -> Stamps | None:
     text = column.str.strip_chars()
+    if text.str.contains(ZONE).fill_null(False).any():
+        text = text.str.replace(r"\s?(Z|[+-]\d{2}:?\d{2})$", "")  # the time on local clocks
     if form is not None:
         dates = _written(text, form)
         return _of(dates, form) if dates.null_count() <= 0.5 * len(text) else None
-    bare = text.str.replace(r"(Z|[+-]\d{2}:?\d{2})$", "")  # the time on local clocks, as elsewhere
-    zoned = bool(text.str.contains(r":\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})$").fill_null(False).all())
     forms = [*cells.DATES, "quarters", *FURTHER]
     forms.remove("clock")
-    rows = [
-        (name, _written(bare if zoned else text, name)) for name in forms if _likely(text, name)
-    ]
+    rows = [(name, _written(text, name)) for name in forms if _likely(text, name)]
     least = 0.5 * (len(text) - text.null_count())
     rows = [(name, dates) for name, dates in rows if len(dates) - dates.null_count() > least]
     if not rows:
