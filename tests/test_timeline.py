@@ -14,7 +14,14 @@ import torch
 from trainings import glassnet
 
 from glassnet import api, catalog
-from glassnet.data import sources, timeline, timelinefiles, timelineseasons, timelinestamps
+from glassnet.data import (
+    sources,
+    timeline,
+    timelinecalendar,
+    timelinefiles,
+    timelineseasons,
+    timelinestamps,
+)
 from glassnet.data.timelinefiles import Layout
 from glassnet.data.timelineplan import Wishes
 from glassnet.errors import UserError
@@ -55,7 +62,7 @@ def test_time_stamps_are_read_as_people_write_them(
 ) -> None:
     read = timelinestamps.read(pl.Series("year", stamps), timely=True)
     assert read is not None
-    calendar = timelinestamps.find(read)
+    calendar = timelinecalendar.find(read)
     assert calendar is not None
     assert calendar.name == name
     steps, exact = calendar.steps(read.values)
@@ -68,7 +75,7 @@ def test_working_days_have_no_weekend() -> None:
     working = pl.Series("date", [day for day in days if day.weekday() < 5])
     read = timelinestamps.read(working)
     assert read is not None
-    calendar = timelinestamps.find(read)
+    calendar = timelinecalendar.find(read)
     assert calendar is not None
     assert calendar.name == "on working days"
     steps, _ = calendar.steps(read.values)
@@ -101,7 +108,7 @@ def test_uneven_stamps_are_rows_and_told_or_averaged_on_request() -> None:
 
 
 def test_seasons_are_found_where_they_are_and_not_in_a_random_walk() -> None:
-    calendar = timelinestamps.Calendar(unit="seconds", count=3600, origin=0)
+    calendar = timelinecalendar.Calendar(unit="seconds", count=3600, origin=0)
     time, draw = np.arange(2000), np.random.default_rng(0)
     waves = np.sin(time * 2 * np.pi / 24) + 0.5 * np.sin(time * 2 * np.pi / 168)
     assert (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.timelinestamps import DAY, HOUR, Calendar
+from glassnet.data.timelinecalendar import DAY, HOUR, Calendar
 
 Floats = NDArray[np.float64]
 MOST_SERIES = 30
