@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from glassnet.data import timelinefiles, timelineplan
-from glassnet.data.timelinefiles import Layout, Timeline, Timelines
+from glassnet.data.timelinecalendar import Calendar
+from glassnet.data.timelinefiles import Layout, Timelines
 from glassnet.data.timelineplan import Plan, Wishes
-from glassnet.data.timelinestamps import Calendar
+from glassnet.data.timelinesteps import Timeline
 from glassnet.errors import UserError, nearest
 from glassnet.task import Batch, Facts, Problem
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glassnet.data import timelineseasons
-from glassnet.data.timelinefiles import Timeline, Timelines
-from glassnet.data.timelinestamps import DAY, HOUR, Calendar
+from glassnet.data.timelinecalendar import DAY, HOUR, Calendar
+from glassnet.data.timelinefiles import Timelines
+from glassnet.data.timelinesteps import Timeline
 from glassnet.errors import UserError
 from glassnet.task import Problem
 

@@ -15,7 +15,7 @@ import torch
 from glassnet import progress
 from glassnet.data import timelinefiles
 from glassnet.data.timeline import TimelineExamples, TimelineFacts, windows
-from glassnet.data.timelinefiles import Timeline
+from glassnet.data.timelinesteps import Timeline
 from glassnet.errors import UserError
 from glassnet.task import Problem
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.timelinestamps import DAY, HOUR, Calendar
+from glassnet.data.timelinecalendar import DAY, HOUR, Calendar
 
 Floats = NDArray[np.float64]
 MOST_SERIES = 30
@@ -15,6 +15,8 @@ MOST_SERIES = 30
 
 CLEAR = 0.15
 """Autocorrelation that a season must have at least."""
+LONGER = 0.05
+"""How much clearer a season of twice the length must be to come first."""
 
 
 def find(series: Sequence[Floats], calendar: Calendar) -> list[int]:
@@ -35,7 +37,8 @@ def find(series: Sequence[Floats], calendar: Calendar) -> list[int]:
                 candidates.setdefault(period, []).append(strength)
     most = {period: sum(found) / used for period, found in candidates.items()
             if len(found) >= max(1, 0.4 * used)}  # fmt: skip
-    return sorted(most, key=lambda period: -most[period])
+    # A season repeats itself at its multiples too: a longer one must be clearer.
+    return sorted(most, key=lambda period: LONGER * np.log2(period) - most[period])
 
 
 def _of_one(column: Floats, calendar: Calendar) -> list[tuple[int, float]]:
