@@ -92,7 +92,8 @@ class Series(Piece):
 
 @dataclass(frozen=True)
 class Ground(Piece):
-    """Colour below points: a matrix of cells between ``x`` and ``y`` (low, high), lowest row first.
+    """Colour below points or behind curves: a matrix of cells between ``x`` and ``y`` (low, high),
+    lowest row first.
 
     ``series`` has the number of the series whose colour a cell takes, ``strength`` how much of it,
     from 0 to 1: the classes that a network answers in a plane, and how sure it is.
@@ -561,7 +562,7 @@ def _bundle() -> tuple[str, str]:
 
 
 def _policy(script: str, style: str) -> str:
-    """Only this very script and this very style sheet may act, and only data may be pictures or sound."""
+    """Only this very script and style sheet may act, and only data may be pictures or sound."""
     return (
         f"default-src 'none'; script-src '{_sha256(script)}'; style-src '{_sha256(style)}'; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

@@ -10,7 +10,7 @@ How ours differs from the papers: evidence of classes is in log-odds, as for tex
 covers tiles of neighbours with the blank, each tile once, so that the tiles' drops can be compared.
 """
 
-# Letters in tensor names: B copies, C channels, T steps, F rows of the field, U its columns, N tiles.
+# Letters in tensor names: B copies, C channels, T steps, F rows of the field, U columns, N tiles.
 
 from __future__ import annotations
 
@@ -129,8 +129,7 @@ class Asked:
         return sums_N.index_add(0, self.tiles_FU.flatten(), values_FU.flatten())
 
     def without(self, network: nn.Module) -> Asked:
-        """The same question to another network with the same layers, such as one with shuffled
-        weights; the front stays as it is."""
+        """The same question to a copy of the network with other weights."""
         if self.front is None:
             return replace(self, network=network)
         place = [name for name, m in self.network.named_modules() if m is self.front][0]

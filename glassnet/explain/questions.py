@@ -4,7 +4,7 @@ The kind follows from what the network answers and how people read what it is fe
 from the name of a task.
 """
 
-# Letters in tensor names: B copies, C channels, T steps, K classes, U frames, V tokens or variables.
+# Letters in tensor names: B copies, C channels, T steps, K classes, U frames, V tokens.
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def of_class(
         return log_odds(outputs_BK.float(), number)
 
     def share(outputs_BK: Tensor) -> Tensor:
-        return outputs_BK.float().softmax(1)[:, number]
+        shares_BK: Tensor = outputs_BK.float().softmax(1)
+        return shares_BK[:, number]
 
     return Question(about, "log-odds", _asked(network, signals_1CT, axes, odds, share))
 
@@ -152,9 +153,7 @@ def of_words(
 def _asked(
     network: nn.Module, signals_1CT: Tensor, axes: Axes, target: Target, score: Target
 ) -> Asked:
-    return Asked(
-        network, signals_1CT, target, score, axes.front, axes.letters, future=axes.horizon
-    )
+    return Asked(network, signals_1CT, target, score, axes.front, axes.letters, future=axes.horizon)
 
 
 def _letters(
@@ -204,6 +203,15 @@ def _spoken(places: Sequence[tuple[int, int]]) -> tuple[Target, Target]:
         return (log_probability(outputs_BUV) / len(places)).exp()
 
     return log_probability, mean
+
+
+def nothing(network: nn.Module, signals_1CT: Tensor, axes: Axes) -> Asked:
+    """Where nothing was answered: the field alone."""
+
+    def none(outputs: Tensor) -> Tensor:
+        return outputs.flatten(1).nan_to_num().sum(1) * 0
+
+    return _asked(network, signals_1CT, axes, none, none)
 
 
 def future_hidden(signals_1CT: Tensor, axes: Axes) -> Tensor:

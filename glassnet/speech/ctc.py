@@ -94,9 +94,7 @@ def greedy(logs_BUV: Tensor, num_frames_B: Tensor) -> list[Spelled]:
     best = logs_BUV.max(2)
     tokens_BU, found = best.indices.cpu(), []
     values_BU = best.values.cpu()
-    for path_U, value_U, length in zip(
-        tokens_BU, values_BU, num_frames_B.tolist(), strict=True
-    ):
+    for path_U, value_U, length in zip(tokens_BU, values_BU, num_frames_B.tolist(), strict=True):
         path_U = path_U[:length]
         new_U = path_U != BLANK
         new_U[1:] &= path_U[1:] != path_U[:-1]
