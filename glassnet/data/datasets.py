@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'texts', 'corpus' or 'pairs'"""
+    """'images', 'table', 'texts', 'corpus', 'pairs' or 'dna'"""
     licence: str
     homepage: str
     target: str = ""
@@ -354,6 +354,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, brackets.as_csv())
+    elif data.builtin == "planted":
+        from glassnet.data import planted
+
+        _write(folder / data.open, planted.as_csv())
     elif data.builtin == "counting":
         from glassnet.data import counting
 
