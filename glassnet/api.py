@@ -216,7 +216,7 @@ class TrainedRun:
             UserError: If a class is unknown, a cost is none, or the task does not choose classes.
         """
         task, recipe = self._trained.task, self.recipe
-        if task.decide is None:
+        if task.decide is None or task.decision is not None:
             raise UserError(f"The task {recipe.task!r} has no classes to decide between.")
         asked = {"costs": build(task.recipe, {**recipe.model_dump(), "costs": costs}).costs}
         task.decide(recipe.model_copy(update=asked), self.facts, None)  # refuses unknown classes

@@ -264,10 +264,13 @@ class Outcome:
     targets: Tensor
     answers: Tensor | None = None
     """What a run answers, where a decision chose it; None: it follows from the outputs alone."""
+    moments: Tensor | None = None
+    """int64 (N, 2), where examples have an order in time: number of the series, and its step."""
 
     def __getitem__(self, index: Any) -> Outcome:
         answers = None if self.answers is None else self.answers[index]
-        return Outcome(self.outputs[index], self.targets[index], answers)
+        moments = None if self.moments is None else self.moments[index]
+        return Outcome(self.outputs[index], self.targets[index], answers, moments)
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,9 @@ class Metric:
     """True if it is left out at the end of each epoch, and computed by ``evaluate`` only."""
     proportion: bool = False
     """True for a share of examples: its interval is Wilson's, else a bootstrap's."""
+    blocks: Callable[[Outcome], Outcome] | None = None
+    """Where examples depend on each other, such as windows that overlap: the same answers in blocks
+    that hardly do, for the bootstrap to draw. ``compute`` says the same of both."""
 
 
 Baseline = Callable[[Any, Examples[Any], Examples[Any], Any], Outcome]
@@ -425,9 +431,11 @@ class Task(Generic[R, B]):
     generate: Callable[[nn.Module, Any, str, Sampling], Iterator[str]] | None = None
     """Network, facts, the beginning of a text and how to draw -> pieces of what comes then, as
     they are written; for ``glassnet generate``. Unset: the task writes nothing."""
-    decide: Callable[[R, Any, Outcome | None], Decision | None] | None = None
+    decide: Callable[[R, Any, Outcome | None], Any] | None = None
     """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
-    reading: Callable[[Any, Decision | None], Reading] | None = None
+    decision: type[Any] | None = None
+    """What ``decision.json`` is read as; unset: ``decisions.Decision``, which chooses classes."""
+    reading: Callable[[Any, Any], Reading] | None = None
     """Facts and decision -> what to show, in which order; unset: ``metrics``, then ``views``."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)
     """Figures for the report, in order."""
