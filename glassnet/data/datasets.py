@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'texts', 'corpus', 'pairs' or 'dna'"""
+    """'images', 'table', 'texts', 'corpus', 'pairs', 'dna' or 'timeline'"""
     licence: str
     homepage: str
     target: str = ""
@@ -362,6 +362,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import counting
 
         _write(folder / data.open, counting.text())
+    elif data.builtin == "tides":
+        from glassnet.data import tides
+
+        _write(folder / data.open, tides.as_csv())
     elif data.builtin == "numbers":
         from glassnet.data import numerals
 

@@ -105,7 +105,7 @@ def _table(reference: str | Path) -> pl.DataFrame:
 def _arranged(frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layout) -> Timelines:
     """All series of all tables, on one calendar."""
     problems: list[Problem] = []
-    frames = [(name, _with_one_stamp(frame, layout)) for name, frame in frames]
+    frames = [(name, with_one_stamp(frame, layout.time)) for name, frame in frames]
     head = frames[0][1]
     for name, role in ((layout.time, "time stamps"), (layout.by, "names of series")):
         if name is not None:
@@ -159,14 +159,14 @@ def time_column(frame: pl.DataFrame) -> str | None:
 PARTS = ("year", "quarter", "month", "day", "hour")
 
 
-def _with_one_stamp(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+def with_one_stamp(frame: pl.DataFrame, time: str | None = None) -> pl.DataFrame:
     """Join a year and a month, quarter or day that stand in columns of their own."""
     names = {name.lower(): name for name in frame.columns}
     given = [names[part] for part in PARTS if part in names]
-    if layout.time is not None and layout.time not in frame.columns:
-        if layout.time != "+".join(given):
+    if time is not None and time not in frame.columns:
+        if time != "+".join(given):
             return frame
-    elif layout.time is not None or len(given) < 2 or given[0].lower() != "year":
+    elif time is not None or len(given) < 2 or given[0].lower() != "year":
         return frame
     whole = {name.lower(): frame[name].cast(pl.Float64, strict=False) for name in given}
     if any(column.null_count() for column in whole.values()):

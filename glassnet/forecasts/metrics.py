@@ -79,7 +79,7 @@ FORECASTS = (
     _metric("mse", "squared"),
     _metric("mae", "absolute"),
     _metric("mase", "scaled", "scalable"),
-    _metric("rmse", "squared in unit", root=True),
+    _metric("rmse", "squared in unit", root=True, costly=True),
     _metric("coverage_90", "covered", "bounded", costly=True, better="higher"),
     _metric("width_90", "width", "bounded", costly=True),
     _metric("pinball", "pinball", "bounded", costly=True),
