@@ -184,8 +184,8 @@ VERBS = (
                     "metavar": "NAME,…",
                     "help": "for images gradcam, occlusion, integrated_gradients, saliency, "
                     "smoothgrad; for all others integrated_gradients, occlusion, "
-                    "gradient_times_input (default: the first four; all; of validation examples the "
-                    "first)",
+                    "gradient_times_input (default: the first four; all; of validation examples "
+                    "the first)",
                 },
             ),
             (

@@ -72,8 +72,8 @@ def of_class(
         return log_odds(outputs_BK.float(), number)
 
     def share(outputs_BK: Tensor) -> Tensor:
-        shares_BK: Tensor = outputs_BK.float().softmax(1)
-        return shares_BK[:, number]
+        share_B: Tensor = outputs_BK.float().softmax(1)[:, number]
+        return share_B
 
     return Question(about, "log-odds", _asked(network, signals_1CT, axes, odds, share))
 
@@ -104,7 +104,8 @@ def of_step(
     factor, offset = axes.scale[number] if axes.scale else (1.0, 0.0)
 
     def value(outputs_BVHO: Tensor) -> Tensor:
-        return outputs_BVHO[:, number, ahead - 1, axes.middle].float() * factor
+        value_B: Tensor = outputs_BVHO[:, number, ahead - 1, axes.middle].float() * factor
+        return value_B
 
     plain = _asked(network, signals_1CT, axes, value, value)
     now, nothing = plain.measured(torch.stack([plain.field_FU, plain.blank_FU]), value)

@@ -37,7 +37,7 @@ from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.networks._strands import BothStrands
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
-from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
+from glassnet.task import Axes, Batch, Data, Examples, Look, Outcome, Prediction, Task
 
 SCORED = 100_000
 """Letters that are answered at once, with their padding."""
@@ -190,5 +190,6 @@ TASK = Task(
         "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
+    axes=lambda facts, _: Axes(list(facts.letters), unit="position", first=1, letters=True),
     output_names=lambda facts: facts.classes,
 )  # fmt: skip

@@ -17,7 +17,7 @@ from glassnet import learners
 from glassnet.data import sources, timeline, timelineraw
 from glassnet.data.timeline import TimelineFacts, Windows
 from glassnet.data.timelineplan import Wishes
-from glassnet.forecasts import baselines, intervals, metrics, regression, scoring
+from glassnet.forecasts import baselines, intervals, metrics, regression, scoring, seen
 from glassnet.forecasts.intervals import Calibration
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -195,5 +195,6 @@ TASK = Task(
     reading=reading,
     predict=predict,
     input_names=lambda facts, width: facts.channels,
+    axes=seen.axes,
     output_names=lambda facts: facts.target,
 )
