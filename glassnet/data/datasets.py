@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'texts', 'corpus' or 'pairs'"""
+    """'images', 'table', 'texts', 'corpus', 'pairs', 'series', …"""
     licence: str
     homepage: str
     target: str = ""
@@ -358,6 +358,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import counting
 
         _write(folder / data.open, counting.text())
+    elif data.builtin == "waves":
+        from glassnet.data import waves
+
+        _write(folder / data.open, waves.as_ts())
     elif data.builtin == "numbers":
         from glassnet.data import numerals
 
