@@ -366,6 +366,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import tides
 
         _write(folder / data.open, tides.as_csv())
+    elif data.builtin == "waves":
+        from glassnet.data import waves
+
+        _write(folder / data.open, waves.as_ts())
     elif data.builtin == "numbers":
         from glassnet.data import numerals
 
