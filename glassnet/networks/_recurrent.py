@@ -1,4 +1,4 @@
-"""What recurrent networks share: one layer, layers on layers, both directions, the ways in and out.
+"""What recurrent networks share: one layer, layers on layers, both directions.
 
 A recurrent layer reads a sequence x[1] … x[T] and changes its state at each step: s[t] = f(x[t],
 s[t-1]), with the same weights at all steps. The first tensor of a state is the hidden state, which
@@ -15,13 +15,13 @@ it. That is 1.3 to 3.6 times as fast as torch's packed sequences (docs/log.md), 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._sequences import PAD, Explicit, max_over_text, mean_over_text, present
+from glassnet.networks._sequences import PAD, Explicit
 
 State: TypeAlias = tuple[Tensor, ...]
 """The hidden state (B, H) of one layer, and what else it keeps: an LSTM its cell (B, H)."""
@@ -208,117 +208,6 @@ def taken(x_BTD: Tensor, places_BT: Tensor) -> Tensor:
     return x_BTD.gather(1, places_BT[:, :, None].expand(-1, -1, x_BTD.shape[2]))
 
 
-class RecurrentNetwork(nn.Module):
-    """Embedding, recurrent layers of the kind that a file names, and one dense layer."""
-
-    layer: ClassVar[type[RecurrentLayer]]
-    context = None
-
-    def __init__(
-        self,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        *,
-        vocabulary: int,
-        reads: str = "tokens",
-        width: Annotated[
-            int, Field(ge=1, description="Numbers that stand for a token (its embedding).")
-        ] = 128,
-        hidden: Annotated[
-            int,
-            Field(
-                ge=1,
-                description="Numbers of the hidden state of each layer and direction: its memory. "
-                "Raise it when the training error stays high.",
-            ),
-        ] = 128,
-        num_layers: Annotated[
-            int,
-            Field(ge=1, description="Recurrent layers on each other. Try 2 with much data."),
-        ] = 1,
-        bidirectional: Annotated[
-            bool | None,
-            Field(
-                description="Read each text from both ends. Unset: yes for texts with one answer, "
-                "no where the next token is to be told, which no one can who has read it."
-            ),
-        ] = None,
-        pooling: Annotated[
-            Pooling,
-            Field(
-                description="What of the features of all tokens the answer is made of: their mean, "
-                "the max of each, or the last of each direction. For one answer for each text."
-            ),
-        ] = "mean",
-        tied: Annotated[
-            bool,
-            Field(
-                description="For streams: use the embedding as the weights of the output layer "
-                "too. Fewer parameters, often better with a large vocabulary and little text."
-            ),
-        ] = False,
-        dropout: Dropout = 0.2,
-        initialization: Initial = "orthogonal",
-    ):
-        super().__init__()
-        streams = reads == "stream"
-        if streams and bidirectional:
-            raise ValueError(
-                "bidirectional reads what comes next, which is what this task asks for; leave it "
-                "unset"
-            )
-        if tied and (not streams or num_outputs != vocabulary):
-            raise ValueError(
-                "tied needs an output for each token of the vocabulary, as in language modelling; "
-                f"here are {num_outputs} outputs for each {'token' if streams else 'text'} and a "
-                f"vocabulary of {vocabulary}. Set tied to false"
-            )
-        both = not streams if bidirectional is None else bidirectional
-        self.streams, self.pooling = streams, pooling
-        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
-        self.dropout = nn.Dropout(dropout)
-        self.recurrent = Layers(
-            type(self).layer,
-            width,
-            hidden,
-            num_layers,
-            directions=("forwards", "backwards") if both else ("forwards",),
-            dropout=dropout,
-        )
-        num_features = self.recurrent.num_features
-        # A tied output layer reads as many numbers as an embedding has.
-        self.narrow = nn.Linear(num_features, width) if tied and width != hidden else nn.Identity()
-        self.output = nn.Linear(width if tied else num_features, num_outputs)
-        self.scale = math.sqrt(width) if tied else 1.0
-        initialize(self, initialization, tied)
-        if tied:
-            self.output.weight = self.embedding.weight
-
-    def forward(self, tokens_BT: Tensor) -> Tensor:
-        """Return logits (B, num_outputs) of texts, (B, T, num_outputs) of streams."""
-        if self.streams:
-            return self.follow(tokens_BT, None)[0]
-        lengths_B = present(tokens_BT).sum(1)
-        features_BTH, _ = self.recurrent(self.embed(tokens_BT), lengths_B)
-        if self.pooling == "mean":
-            features_BH = mean_over_text(features_BTH, present(tokens_BT))
-        elif self.pooling == "max":
-            features_BH = max_over_text(features_BTH, present(tokens_BT))
-        else:
-            features_BH = self.recurrent.last(features_BTH, lengths_B)
-        return self.output(self.dropout(features_BH))  # type: ignore[no-any-return]
-
-    def follow(self, tokens_BT: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        """Go on reading streams without padding where ``state`` ends: logits (B, T, V), state."""
-        lengths_B = tokens_BT.new_full((len(tokens_BT),), tokens_BT.shape[1])
-        features_BTH, state = self.recurrent(self.embed(tokens_BT), lengths_B, state)
-        return self.output(self.narrow(self.dropout(features_BTH))), state
-
-    def embed(self, tokens_BT: Tensor) -> Tensor:
-        """The numbers (B, T, D) that stand for tokens."""
-        return self.dropout(self.embedding(tokens_BT) * self.scale)  # type: ignore[no-any-return]
-
-
 def initialize(network: nn.Module, initialization: Initialization, tied: bool = False) -> None:
     """Set the first weights of a network of recurrent layers.
 
@@ -332,6 +221,7 @@ def initialize(network: nn.Module, initialization: Initialization, tied: bool = 
     |                                  | if ``tied`` to the output layer (times √D when read)    |
     | output layer                     | normal, variance 0.01 / inputs; bias 0                  |
     | other dense layers               | Xavier, uniform; bias 0                                 |
+    | convolutions before the layers   | normal, variance 2 / inputs (He et al. 2015); bias 0    |
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.RNNBase) and initialization == "orthogonal":

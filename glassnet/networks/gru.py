@@ -16,8 +16,8 @@ How ours differs:
 - the paper computes U_n (r h): it resets the state before the product. Ours, as torch and cuDNN do,
   resets the product, which is why it has a bias c_n of its own; all products with h are then one.
 - each other b is the sum of two numbers, as in torch, whose fused form reads the same weights.
-- texts with one answer are read from both ends, and answered
-  from the mean of the features of all tokens.
+- texts and signals with one answer are read from both ends, and answered from the mean of the
+  features of all tokens; signals pass two convolutions before, which make frames of steps.
 
 A layer of H units that reads D numbers has 3 H (D + H + 2) parameters in each direction.
 
@@ -30,9 +30,10 @@ long (docs/log.md).
 
 from torch import Tensor, nn
 
-from glassnet.networks._recurrent import RecurrentLayer, RecurrentNetwork, State
+from glassnet.networks._recurrent import RecurrentLayer, State
+from glassnet.networks._recurrent_network import RecurrentNetwork
 
-READS = ("tokens", "stream")
+READS = ("tokens", "stream", "signals", "frames", "forecast")
 
 
 class GRULayer(RecurrentLayer):
@@ -59,7 +60,7 @@ class GRULayer(RecurrentLayer):
 
 
 class GRU(RecurrentNetwork):
-    """GRU layers on embedded tokens."""
+    """GRU layers on embedded tokens, or on the frames of signals."""
 
     layer = GRULayer
 

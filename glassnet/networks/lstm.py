@@ -19,8 +19,9 @@ How ours differs:
 - the paper of 1997 has no forget gate (f = 1), several cells to a gate, and cuts the gradient off
   at the gates; ours is the usual form since Alex Graves and Schmidhuber (2005), without peepholes.
 - each b is the sum of two numbers, as in torch, whose fused form reads the same weights.
-- texts with one answer are read from both ends (Graves and Schmidhuber 2005), and answered
-  from the mean of the features of all tokens.
+- texts and signals with one answer are read from both ends (Graves and Schmidhuber 2005), and
+  answered from the mean of the features of all tokens; signals pass two convolutions before, which
+  make frames of steps.
 
 A layer of H units that reads D numbers has 4 H (D + H + 2) parameters in each direction.
 
@@ -35,9 +36,10 @@ runs torch's fused form.
 import torch
 from torch import Tensor, nn
 
-from glassnet.networks._recurrent import RecurrentLayer, RecurrentNetwork, State
+from glassnet.networks._recurrent import RecurrentLayer, State
+from glassnet.networks._recurrent_network import RecurrentNetwork
 
-READS = ("tokens", "stream")
+READS = ("tokens", "stream", "signals", "frames", "forecast")
 
 
 class LSTMLayer(RecurrentLayer):
@@ -68,7 +70,7 @@ class LSTMLayer(RecurrentLayer):
 
 
 class LSTM(RecurrentNetwork):
-    """LSTM layers on embedded tokens."""
+    """LSTM layers on embedded tokens, or on the frames of signals."""
 
     layer = LSTMLayer
 

@@ -14,8 +14,8 @@ How ours differs:
 - Elman's units are logistic sigmoids, and he trained without sending the gradient back through
   time (the former hidden state was one more input); ours are tanh, with the whole gradient.
 - b is the sum of two numbers, as in torch, whose fused form reads the same weights.
-- texts with one answer are read from both ends, and answered
-  from the mean of the features of all tokens.
+- texts and signals with one answer are read from both ends, and answered from the mean of the
+  features of all tokens; signals pass two convolutions before, which make frames of steps.
 
 A layer of H units that reads D numbers has H (D + H + 2) parameters in each direction.
 
@@ -27,9 +27,10 @@ to 1 if its loss jumps.
 
 from torch import Tensor, nn
 
-from glassnet.networks._recurrent import RecurrentLayer, RecurrentNetwork, State
+from glassnet.networks._recurrent import RecurrentLayer, State
+from glassnet.networks._recurrent_network import RecurrentNetwork
 
-READS = ("tokens", "stream")
+READS = ("tokens", "stream", "signals", "frames", "forecast")
 
 
 class RNNLayer(RecurrentLayer):
@@ -48,7 +49,7 @@ class RNNLayer(RecurrentLayer):
 
 
 class RNN(RecurrentNetwork):
-    """Simple recurrent layers on embedded tokens."""
+    """Simple recurrent layers on embedded tokens, or on the frames of signals."""
 
     layer = RNNLayer
 

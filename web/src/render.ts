@@ -5,6 +5,8 @@ import { h } from "./dom";
 import { grid, isWide } from "./grid";
 import { images } from "./images";
 import { lines } from "./lines";
+import { logo } from "./logo";
+import { sounds } from "./sounds";
 import { steps } from "./steps";
 import { table } from "./table";
 import { tokens } from "./tokens";
@@ -13,8 +15,10 @@ import type { Figure } from "./types";
 type Draw<F> = (figure: F) => HTMLElement;
 
 const KINDS: { [K in Figure["kind"]]: Draw<Extract<Figure, { kind: K }>> } = {
-  lines, grid, images, table, bars, steps, tokens,
+  lines, grid, images, table, bars, steps, tokens, logo, sounds,
 };
+
+const BROAD = ["images", "steps", "tokens", "logo", "sounds"];
 
 export function render(figure: Figure): HTMLElement {
   const draw = KINDS[figure.kind] as Draw<Figure>;
@@ -27,6 +31,6 @@ export function render(figure: Figure): HTMLElement {
 
 /** Figures stand in two columns where the page is broad enough, except those that need the breadth. */
 function spans(figure: Figure): boolean {
-  return figure.kind === "images" || figure.kind === "steps" || figure.kind === "tokens" || (figure.kind === "table" && figure.columns.length > 4)
+  return BROAD.includes(figure.kind) || (figure.kind === "table" && figure.columns.length > 4)
     || (figure.kind === "grid" && isWide(figure));
 }

@@ -1,0 +1,255 @@
+"""What a network hears in utterances, how well, and how a language model is weighed.
+
+An ``Outcome`` of speech recognition has one row of numbers for each utterance, whose sums over
+utterances give the figures: a word error rate is no mean over sentences. Where a language model
+helps, further columns tell the best candidates of each utterance by sound, by model and by number
+of words, so that ``Weights`` can be chosen on the validation utterances after the search, and then
+hold for others.
+"""
+
+# Letters in tensor names: N utterances, B of a batch, U frames, V tokens, L tokens of a text,
+# K candidates.
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from glassnet.progress import tell
+from glassnet.speech import beam, ctc
+from glassnet.speech.beam import Fusion
+from glassnet.speech.ctc import BLANK
+from glassnet.speech.mistakes import distance
+from glassnet.speech.wording import spelled, units_of
+from glassnet.task import Batch, Examples, Metric, Outcome
+
+LOSS, TOKENS, WORD_EDITS, WORDS, SIGN_EDITS, SIGNS = range(6)
+"""Columns of each utterance: its loss (nats) and the tokens of its reference; then the changes
+that make what was heard of the reference, and the reference's words and characters."""
+FIXED = 6
+OF_CANDIDATE = 5
+"""Then for each candidate: log p by sound, by the model, its words, its changes as above."""
+BEST = 10
+"""Candidates that are kept of each search."""
+ALPHA, BETA = 0.5, 1.0
+"""The weights of the search, and of the answers before others were chosen."""
+ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+BETAS = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0)
+
+
+def wer(outcome: Outcome) -> float:
+    """Word error rate: changed, missing and added words, per word of the references."""
+    return _rate(outcome, WORD_EDITS, WORDS)
+
+
+def cer(outcome: Outcome) -> float:
+    """Character error rate: the same for characters, spaces included."""
+    return _rate(outcome, SIGN_EDITS, SIGNS)
+
+
+def exact(outcome: Outcome) -> float:
+    """Share of utterances that were heard without any mistake."""
+    return float((outcome.outputs[:, WORD_EDITS] == 0).double().mean())
+
+
+def loss(outcome: Outcome) -> float:
+    """Mean CTC loss (nats) per token of the references."""
+    return _rate(outcome, LOSS, TOKENS)
+
+
+METRICS = (
+    Metric("wer", wer, better="lower"),
+    Metric("cer", cer, better="lower"),
+    Metric("exact", exact, proportion=True),
+    Metric("loss", loss, better="lower"),
+)
+
+
+def _rate(outcome: Outcome, part: int, whole: int) -> float:
+    sums = outcome.outputs[:, :FIXED].double().sum(0)
+    return float(sums[part] / sums[whole]) if sums[whole] else math.nan
+
+
+# --- Hearing --------------------------------------------------------------------------------------
+
+
+def hear(
+    network: nn.Module,
+    examples: Examples[Batch],
+    batches: Sequence[Tensor],
+    facts: Any,
+    fusion: Fusion | None = None,
+    width: int = 1,
+) -> Outcome:
+    """Hear all examples in evaluation mode.
+
+    Args:
+        network: Logits (B, U, V) for each batch.
+        examples: With token targets.
+        batches: Positions that are heard together.
+        facts: With the vocabulary.
+        fusion: The language model, if one helps.
+        width: Beginnings that are followed at once; 1: the best path.
+    """
+    rows: list[Tensor] = []
+    texts: list[Tensor] = []
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode():
+        for batch in examples.batches(batches):
+            outputs_BUV = network(batch.inputs).float()
+            logs_BUV, num_frames_B = ctc.log_shares(outputs_BUV), ctc.lengths(outputs_BUV)
+            losses_B = ctc.total(outputs_BUV, batch.targets)
+            logs_BUV = logs_BUV.cpu()
+            for place, target_L in enumerate(batch.targets.cpu()):
+                logs_UV = logs_BUV[place, : int(num_frames_B[place])]
+                found = candidates(logs_UV, fusion, width)
+                row, text = _judged(float(losses_B[place]), target_L, found, facts, fusion)
+                rows.append(row)
+                texts.append(text)
+            if width > 1:
+                tell("beam search", len(rows), len(examples))
+    network.train(was_training)
+    order = torch.cat(list(batches)).argsort().cpu()
+    outputs, answers = _stacked(rows, fusion), _padded(texts, fusion)
+    outcome = Outcome(outputs[order], outputs[order, WORDS], answers[order])
+    return outcome if fusion is None else Weights(alpha=ALPHA, beta=BETA)._placed(outcome)
+
+
+def candidates(
+    logs_UV: Tensor, fusion: Fusion | None, width: int
+) -> list[tuple[tuple[int, ...], float, float, int]]:
+    """Texts that may have been said: tokens, log p by sound and by the model, number of words.
+
+    With a language model the best of a search with it and of one without, so that any weights can
+    choose among them.
+    """
+    if width == 1:
+        logs_1UV = logs_UV[None]
+        (best,) = ctc.greedy(logs_1UV, torch.tensor([len(logs_UV)]))
+        found = {best.tokens: best.log_probability}
+    else:
+        found = {one.tokens: one.sound for one in beam.search(logs_UV, width)[:BEST]}
+    if fusion is None:
+        return [(tokens, sound, 0.0, 0) for tokens, sound in list(found.items())[:1]]
+    for one in beam.search(logs_UV, max(2, width), fusion)[:BEST]:
+        found[one.tokens] = max(one.sound, found.get(one.tokens, -math.inf))
+    return [(tokens, sound, *fusion.total(tokens)) for tokens, sound in found.items()]
+
+
+def _judged(
+    loss: float, target_L: Tensor, found: Sequence[Any], facts: Any, fusion: Fusion | None
+) -> tuple[Tensor, Tensor]:
+    """The row of an utterance, and the tokens of its candidates (K, L)."""
+    reference = spelled(target_L[target_L != BLANK].tolist(), facts)
+    words = units_of(reference, facts)
+    edits = []
+    for tokens, *_ in found:
+        ours = spelled(tokens, facts)
+        edits.append((distance(words, units_of(ours, facts)), distance(reference, ours)))
+    fixed = [loss, int((target_L != BLANK).sum()), edits[0][0], len(words), edits[0][1],
+             len(reference)]  # fmt: skip
+    more = [
+        value
+        for (_, sound, model, number), edit in zip(found, edits, strict=True)
+        for value in (sound, model, number, *edit)
+    ]
+    texts = nn.utils.rnn.pad_sequence(
+        [torch.tensor(tokens, dtype=torch.int64) for tokens, *_ in found], batch_first=True
+    )
+    return torch.tensor([*fixed, *(more if fusion else ())], dtype=torch.float64), texts
+
+
+def _stacked(rows: Sequence[Tensor], fusion: Fusion | None) -> Tensor:
+    """Rows of one width; candidates that are not there are impossible."""
+    if fusion is None:
+        return torch.stack(list(rows))
+    width = FIXED + 2 * BEST * OF_CANDIDATE
+    filled = torch.zeros(len(rows), width, dtype=torch.float64)
+    filled[:, FIXED::OF_CANDIDATE] = -math.inf
+    for place, row in enumerate(rows):
+        filled[place, : len(row)] = row
+    return filled
+
+
+def _padded(texts: Sequence[Tensor], fusion: Fusion | None) -> Tensor:
+    """Answers (N, L), or of all candidates (N, K, L)."""
+    longest = max((text.shape[1] for text in texts), default=0)
+    number = 1 if fusion is None else 2 * BEST
+    answers = torch.full((len(texts), number, longest), BLANK)
+    for place, text in enumerate(texts):
+        answers[place, : len(text), : text.shape[1]] = text
+    return answers[:, 0] if fusion is None else answers
+
+
+# --- The weights of a language model --------------------------------------------------------------
+
+
+class Weights(BaseModel):
+    """How much a language model says; chosen on validation utterances, kept in decision.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float
+    """What the model's log-probability counts; 0: nothing."""
+    beta: float
+    """What each word more counts (nats)."""
+    examples: int = 0
+    """Validation utterances that chose them; 0: they are the usual ones."""
+
+    @property
+    def rule(self) -> str:
+        """In a few words."""
+        return f"language model weighed {self.alpha:g}, {self.beta:+g} a word"
+
+    def best(self, sounds: Tensor, models: Tensor, numbers: Tensor) -> Tensor:
+        """The best candidate of each utterance; (N, K) each -> (N,)."""
+        return (sounds + self.alpha * models + self.beta * numbers).argmax(1)
+
+    def apply(self, outcome: Outcome) -> Outcome:
+        """The same utterances, each with its best candidate by these weights."""
+        if outcome.outputs.shape[1] == FIXED:  # heard without a model, as after each epoch
+            return outcome
+        placed = self._placed(outcome)
+        assert placed.answers is not None
+        best = self._choice(outcome)
+        return Outcome(
+            placed.outputs[:, :FIXED], placed.targets, placed.answers[torch.arange(len(best)), best]
+        )
+
+    def _choice(self, outcome: Outcome) -> Tensor:
+        columns = outcome.outputs[:, FIXED:].unflatten(1, (-1, OF_CANDIDATE))
+        return self.best(columns[:, :, 0], columns[:, :, 1], columns[:, :, 2])
+
+    def _placed(self, outcome: Outcome) -> Outcome:
+        """The same with the changes of the best candidates among the fixed columns."""
+        columns = outcome.outputs[:, FIXED:].unflatten(1, (-1, OF_CANDIDATE))
+        best = self._choice(outcome)
+        chosen = columns[torch.arange(len(best)), best]
+        outputs = outcome.outputs.clone()
+        outputs[:, WORD_EDITS], outputs[:, SIGN_EDITS] = chosen[:, 3], chosen[:, 4]
+        return Outcome(outputs, outcome.targets, outcome.answers)
+
+
+def choose(outcome: Outcome | None) -> Weights:
+    """The weights with the fewest mistakes in words, then in characters; the usual ones on a tie.
+
+    ``outcome`` are the validation utterances with their candidates; without them the usual weights.
+    """
+    usual = Weights(alpha=ALPHA, beta=BETA)
+    if outcome is None or outcome.outputs.shape[1] == FIXED:
+        return usual
+    number = len(outcome.outputs)
+
+    def mistakes(weights: Weights) -> tuple[float, float, float]:
+        sums = weights._placed(outcome).outputs[:, :FIXED].sum(0)
+        far = abs(weights.alpha - ALPHA) + abs(weights.beta - BETA)
+        return float(sums[WORD_EDITS]), float(sums[SIGN_EDITS]), far
+
+    grid = [Weights(alpha=a, beta=b, examples=number) for a in ALPHAS for b in BETAS]
+    return min(grid, key=mistakes)
