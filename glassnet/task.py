@@ -392,8 +392,12 @@ class Task(Generic[R, B]):
     generate: Callable[[nn.Module, Any, str, Sampling], Iterator[str]] | None = None
     """Network, facts, the beginning of a text and how to draw -> pieces of what comes then, as
     they are written; for ``glassnet generate``. Unset: the task writes nothing."""
-    decide: Callable[[R, Any, Outcome | None], Decision | None] | None = None
-    """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
+    decide: Callable[[R, Any, Outcome | None], Any] | None = None
+    """Recipe, facts and the answers to the validation examples -> how a run chooses its answers: a
+    ``Decision``, or a model of ``decision``'s."""
+    decision: type[Any] | None = None
+    """What ``decision.json`` is read as, with ``apply`` (an ``Outcome``) and ``rule`` (for people);
+    unset: ``Decision``."""
     reading: Callable[[Any, Decision | None], Reading] | None = None
     """Facts and decision -> what to show, in which order; unset: ``metrics``, then ``views``."""
     views: Mapping[str, Callable[[Review[B]], Figure | None]] = field(default_factory=dict)

@@ -87,12 +87,12 @@ class Trained:
         return self.task.predict(network or self.network, self.facts, raw, *more)
 
     @property
-    def decision(self) -> Decision | None:
+    def decision(self) -> Any:
         """How the answers are chosen; None: they follow from the outputs."""
         if not self.is_decided:
             return self.choose(None)  # by the knobs alone, until `evaluate` has seen the answers
         found = self._decision["decision"]
-        return None if found is None else Decision.model_validate(found)
+        return None if found is None else (self.task.decision or Decision).model_validate(found)
 
     @property
     def is_decided(self) -> bool:

@@ -109,7 +109,8 @@ class SpecAugment(nn.Module):
         self, *, bands: int = 2, band_share: float = 0.15, times: int = 2, time_share: float = 0.1
     ):
         """``bands`` stripes of up to ``band_share`` of all bands, ``times`` of ``time_share`` of
-        the frames of each sound."""
+        the frames of each sound.
+        """
         super().__init__()
         self.bands, self.band_share, self.times, self.time_share = (
             bands, band_share, times, time_share,

@@ -53,9 +53,7 @@ def alignment(
     for row, said in enumerate(reference, 1):
         above, line = table[-1], [row]
         for column, other in enumerate(heard, 1):
-            line.append(
-                min(above[column - 1] + (said != other), above[column] + 1, line[-1] + 1)
-            )
+            line.append(min(above[column - 1] + (said != other), above[column] + 1, line[-1] + 1))
         table.append(line)
     steps: list[tuple[Step, str | None, str | None]] = []
     row, column = len(reference), len(heard)
