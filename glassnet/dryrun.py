@@ -34,7 +34,7 @@ def measure(task: Task[R, B], recipe: R) -> DryRun[R]:
         parts = assemble(task, recipe, None, stack)
         fit, num_examples = parts.recipe.fit, len(parts.data.positions(0)[0])
         split = parts.recipe.split
-        networks = split.folds if split.mode == "kfold" and split.fold is None else 1
+        networks = split.folds if split.has_folds and split.fold is None else 1
         steps = networks * fit.num_steps(num_examples)
         if split.refits:
             steps += fit.num_steps(len(parts.data.pool))

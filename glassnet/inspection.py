@@ -36,7 +36,7 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind in ("pairs", "corpus"):  # the reader itself has looked: no rows of a table
+    if look.kind in ("pairs", "corpus", "dna"):  # the reader itself has looked: no rows of a table
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:

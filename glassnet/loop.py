@@ -57,7 +57,7 @@ def train(
     An interrupt (SIGINT, SIGTERM) ends the training after the current step with a checkpoint.
     Consumers must not draw from torch's global random generator between two events.
     """
-    if recipe.split.mode == "kfold" and recipe.split.fold is None:
+    if recipe.split.has_folds and recipe.split.fold is None:
         source = task.source(recipe) if source is None else source
         with run.locked():
             yield from _train_folds(task, recipe, run, source)
@@ -511,7 +511,9 @@ def _train_folds(task: Task[R, B], recipe: R, run: Run, source: Source[B]) -> It
     means = {
         name: sum(f.scores[name] for f in finished) / len(finished) for name in finished[0].scores
     }
-    first = run.child("fold-1", "")
+    # In order of time, the last network knows most, and the run answers with it alone.
+    last = recipe.split.folds if recipe.split.mode == "rolling" else 1
+    first = run.child(f"fold-{last}", "")
     run.write_json("facts.json", first.read_json("facts.json"))
     run.write_text(
         "recipe.yaml",

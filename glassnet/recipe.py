@@ -173,13 +173,14 @@ class Split(Knobs):
         lt=1,
         description="Share of the remaining rows for validation; ignored if the data bring one.",
     )
-    mode: Literal["fixed", "redrawn", "kfold"] = Field(
+    mode: Literal["fixed", "redrawn", "kfold", "rolling"] = Field(
         "fixed",
         description="fixed: one validation part. redrawn: another one at each epoch (its scores "
         "flatter, since its rows were trained on before). kfold: `folds` networks, each validated "
-        "on the part that it did not see.",
+        "on the part that it did not see. rolling: `folds` networks in order of time, each trained "
+        "on what came before the part on which it is validated; for rows that have an order.",
     )
-    folds: int = Field(5, ge=2, description="Number of folds with mode kfold.")
+    folds: int = Field(5, ge=2, description="Number of folds with mode kfold or rolling.")
     fold: int | None = Field(
         None, ge=1, description="Train only this fold (1 to `folds`). Unset: all of them."
     )
@@ -208,6 +209,11 @@ class Split(Knobs):
         """Whether a second training on all rows follows; folds answer together instead."""
         return self.refit and self.mode == "fixed"
 
+    @property
+    def has_folds(self) -> bool:
+        """Whether several networks are trained, each validated on rows of its own."""
+        return self.mode in ("kfold", "rolling")
+
     @model_validator(mode="after")
     def _few_stay_few(self) -> Self:
         if self.per_class is not None and (self.mode == "redrawn" or self.refits):
@@ -219,11 +225,12 @@ class Split(Knobs):
         return self
 
     @model_validator(mode="after")
-    def _fold_needs_kfold(self) -> Self:
-        if self.fold is not None and (self.mode != "kfold" or self.fold > self.folds):
+    def _fold_needs_folds(self) -> Self:
+        if self.fold is not None and (not self.has_folds or self.fold > self.folds):
             raise ValueError(
                 f"split.fold={self.fold} contradicts split.mode={self.mode} with "
-                f"split.folds={self.folds}: choose mode kfold and a fold from 1 to folds"
+                f"split.folds={self.folds}: choose mode kfold (or rolling) and a fold from 1 to "
+                "folds"
             )
         return self
 

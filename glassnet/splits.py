@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,8 +34,10 @@ def divide(source: Source[B], knobs: Split) -> Data[B]:
         )
     redrawn = knobs.mode == "redrawn"
     pool_rows = torch.cat([splits.train, splits.validation])
-    # Networks of several folds, or of redrawn rows, must agree on classes and scales.
-    facts = source.facts(splits.train if knobs.mode == "fixed" else pool_rows)
+    # Networks of several folds, or of redrawn rows, must agree on classes and scales; those of a
+    # rolling validation do not answer together, and may not know what comes later.
+    alone = knobs.mode in ("fixed", "rolling")
+    facts = source.facts(splits.train if alone else pool_rows)
     pool = source.examples(pool_rows, facts)
     is_validation = torch.isin(pool.rows, splits.validation)
     if not 0 < int(is_validation.sum()) < len(pool):
@@ -73,6 +75,8 @@ def draw(source: Source[Any], knobs: Split) -> Splits:
     rest = (~test).nonzero().flatten()
     if knobs.mode == "kfold":
         return _fold(source, rest, test, knobs)
+    if knobs.mode == "rolling":
+        return _roll(source, rest, test, knobs)
     if given is None:
         held = _hold(source, rest, knobs.validation, knobs.seed + 1)
         train, validation = rest[~held], rest[held]
@@ -117,6 +121,41 @@ def _fold(source: Source[Any], rest: Tensor, test: Tensor, knobs: Split) -> Spli
     fold[order] = torch.arange(num_units) % knobs.folds
     held = fold[unit] == (knobs.fold or 1) - 1
     return Splits(train=rest[~held], validation=rest[held], test=test.nonzero().flatten())
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A source whose rows have an order in time."""
+
+    @property
+    def spans(self) -> tuple[Tensor, Tensor]:
+        """When what each row is asked about begins, and when it is over; int64 (N,), (N,)."""
+        ...
+
+
+def _roll(source: Source[Any], rest: Tensor, test: Tensor, knobs: Split) -> Splits:
+    """Cut time into equal blocks: each but the first is validated on once, after all before it.
+
+    A row is trained on if all it is asked about is over when the block begins.
+    """
+    if not isinstance(source, Timed):
+        raise UserError(
+            "split.mode=rolling needs rows with an order in time, and these data have none. Use "
+            "fixed or kfold."
+        )
+    begins, ends = (moments[rest] for moments in source.spans)
+    blocks, fold = knobs.folds + 1, knobs.fold or 1
+    moments = begins.sort().values
+    edges = [moments[len(moments) * n // blocks] for n in range(blocks)] + [ends.max()]
+    held = (begins >= edges[fold]) & (ends <= edges[fold + 1])
+    train = ends <= edges[fold]
+    if not (len(held.nonzero()) and len(train.nonzero())):
+        raise UserError(
+            f"split.folds={knobs.folds} is too many for {len(rest):,} rows in order of time: fold "
+            f"{fold} has {int(train.sum())} rows to train on and {int(held.sum())} to validate on."
+            " Set fewer folds."
+        )
+    return Splits(train=rest[train], validation=rest[held], test=test.nonzero().flatten())
 
 
 def _hold(source: Source[Any], rows: Tensor, share: float, seed: int, least: int = 1) -> Tensor:

@@ -54,7 +54,10 @@ class Trained:
     @cached_property
     def network(self) -> nn.Module:
         """The network with the kept weights, in evaluation mode, on the best device here."""
-        if folds := self.run.folds():
+        folds = self.run.folds()
+        if folds and self.recipe.split.mode == "rolling":
+            return self.fold(folds[-1]).network
+        if folds:
             return Mean([self.fold(fold).network for fold in folds]).eval()
         return self._load("model.safetensors")
 
@@ -87,12 +90,13 @@ class Trained:
         return self.task.predict(network or self.network, self.facts, raw, *more)
 
     @property
-    def decision(self) -> Any:
+    def decision(self) -> Decision | None:
         """How the answers are chosen; None: they follow from the outputs."""
         if not self.is_decided:
             return self.choose(None)  # by the knobs alone, until `evaluate` has seen the answers
         found = self._decision["decision"]
-        return None if found is None else (self.task.decision or Decision).model_validate(found)
+        kind = self.task.decision or Decision
+        return None if found is None else kind.model_validate(found)
 
     @property
     def is_decided(self) -> bool:

@@ -98,7 +98,7 @@ def section(*blocks: Any) -> Document:
 
 def test_every_kind_is_drawn_offline_from_a_file(show: Any) -> None:
     tab = show(document())
-    for kind in ["lines", "grid", "images", "table", "bars", "steps", "tokens"]:
+    for kind in ["lines", "grid", "images", "table", "bars", "steps", "tokens", "logo", "sounds"]:
         assert tab.locator(f"figure.{kind}").count() == 1
     tab.locator("figure.lines svg[role=img]").wait_for()
     assert tab.locator("h1").inner_text() == "Report"
@@ -392,7 +392,7 @@ def test_every_plot_has_a_spoken_name_and_a_place_in_the_tab_order(show: Any) ->
     tab.locator("figure.lines svg[role=img]").wait_for()
     names = tab.locator("svg[role=img]").evaluate_all("all => all.map((e) => e.ariaLabel)")
     assert all(len(name) > 10 for name in names)
-    plots = 1 + 1 + 2  # the curves, the grid, and the panels of the steps
+    plots = 1 + 1 + 2 + 1  # the curves, the grid, the panels of the steps, the logo
     assert tab.locator("svg[role=img][tabindex='0']").count() == plots
     assert all(tab.locator("img").evaluate_all("all => all.map((e) => e.alt)"))
 

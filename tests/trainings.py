@@ -143,6 +143,8 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_images(path, folder, count)
     if kind == "texts":
         return _raw_texts(path, folder, count)
+    if kind == "dna":
+        return _raw_dna(path, folder, count)
     if kind == "corpus":
         return _raw_prompts(path, folder, count)
     if kind == "pairs":
@@ -165,6 +167,15 @@ def _raw_texts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     from glassnet.data import textlayouts
 
     return _lines(textlayouts.find(path).texts[:count], folder)
+
+
+def _raw_dna(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import dna
+
+    sequences = dna.find(path).texts[:count]
+    records = [f">s{number}\n{one}\n" for number, one in enumerate(sequences)]
+    (folder / "new.fa").write_text("".join(records), encoding="utf-8")
+    return list(sequences), folder / "new.fa"
 
 
 def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

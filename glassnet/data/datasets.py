@@ -63,7 +63,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'texts', 'corpus' or 'pairs'"""
+    """'images', 'table', 'texts', 'corpus', 'pairs', 'dna' or 'timeline'"""
     licence: str
     homepage: str
     target: str = ""
@@ -354,10 +354,18 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, brackets.as_csv())
+    elif data.builtin == "planted":
+        from glassnet.data import planted
+
+        _write(folder / data.open, planted.as_csv())
     elif data.builtin == "counting":
         from glassnet.data import counting
 
         _write(folder / data.open, counting.text())
+    elif data.builtin == "tides":
+        from glassnet.data import tides
+
+        _write(folder / data.open, tides.as_csv())
     elif data.builtin == "numbers":
         from glassnet.data import numerals
 

@@ -26,7 +26,8 @@ from glassnet.data.order import natural
 from glassnet.data.recordings import Found
 from glassnet.data.shelf import NoRoom
 from glassnet.data.soundcache import Held, InMemory, OnDisk, SoundExamples
-from glassnet.data.soundfiles import FLAGS, Decoded, Header, Unreadable
+from glassnet.data.soundchecks import about, odd, of
+from glassnet.data.soundfiles import Decoded, Header, Unreadable
 from glassnet.data.soundlists import Listed
 from glassnet.data.threads import in_threads
 from glassnet.errors import UserError
@@ -97,6 +98,11 @@ class SoundRows:
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def unreadable(self, rows: Iterable[int]) -> list[Problem]:
+        """Why the headers of some of these rows cannot be read, as ``headers`` found."""
+        found = [self._headers.get(row) for row in rows]
+        return [one for one in found if isinstance(one, Problem)]
 
     @property
     def groups(self) -> Sequence[str] | None:
@@ -188,7 +194,8 @@ class SoundRows:
         except OSError as error:
             return Problem(self.name(row), f"cannot be read ({error})", "check the file")
 
-    def _each(self, rows: Sequence[int], rate: int) -> Iterator[tuple[int, Decoded | Problem]]:
+    def decode(self, rows: Sequence[int], rate: int) -> Iterator[tuple[int, Decoded | Problem]]:
+        """Each row with its sound, or why there is none; nothing is kept."""
         progress = partial(tell, "decoding sounds")
         work = partial(self._decode, rate=rate)
         yield from zip(rows, in_threads(work, rows, progress), strict=True)
@@ -209,7 +216,7 @@ class SoundRows:
         return held
 
     def _place(self, rate: int) -> Held:
-        decode = partial(self._each, rate=rate)
+        decode = partial(self.decode, rate=rate)
         sizes = self.found.files.sizes
         if sum(sizes[name] for name in self.found.names) < HEAVY:
             return InMemory(len(self), decode)
@@ -240,7 +247,7 @@ class SoundRows:
             )
         what, remedy = f"cannot take the decoded sounds ({why})", "they are kept in memory"
         self.problems.append(Problem(f"cache {shelf.folder()}", what, remedy))
-        return InMemory(len(self), partial(self._each, rate=rate))
+        return InMemory(len(self), partial(self.decode, rate=rate))
 
     def _bytes(self, rows: Sequence[int], rate: int) -> int:
         heads = self.headers(rows).values()
@@ -265,51 +272,8 @@ class SoundRows:
         )  # fmt: skip
         limit = round(self.ask.longest * self._held[0])
         if long := [self.name(row) for row in good if index.lengths[row] >= limit]:
-            what = f"{_of(long)} cut after {self.ask.longest:g} s"
-            self.problems.append(_about(long, what, "raise longest if what matters comes later"))
-
-
-def odd(
-    names: Sequence[str],
-    rates: np.ndarray,  # type: ignore[type-arg]
-    channels: np.ndarray,  # type: ignore[type-arg]
-    flags: np.ndarray,  # type: ignore[type-arg]
-    rate: int,
-) -> Iterator[Problem]:
-    """What people should know about sounds that can be decoded, told once for all of them."""
-
-    def where(mask: np.ndarray) -> list[str]:  # type: ignore[type-arg]
-        return [names[place] for place in np.flatnonzero(mask)]
-
-    if found := where(flags & FLAGS["silent"]):
-        what = f"{_of(found)} silent: no sample is louder than -66 dB"
-        yield _about(found, what, "kept; remove them unless silence is meant", "silent sounds")
-    if found := where(flags & FLAGS["clipped"]):
-        what = f"{_of(found)} clipped: their loudest samples are cut off"
-        yield _about(found, what, "kept; record them with less gain", "clipped sounds")
-    if found := where(flags & FLAGS["cancelling"]):
-        what = f"{_of(found)} of two channels that cancel each other"
-        yield _about(found, what, "the first channel is used", "cancelling channels")
-    if found := where(channels > 1):
-        what = f"{_of(found)} of several channels"
-        yield _about(found, what, "their mean is used", "several channels", "note")
-    others = Counter(int(one) for one in rates if one != rate)
-    if others:
-        found = where(rates != rate)
-        had = ", ".join(f"{n:,} of {one:,} Hz" for one, n in others.most_common(5))
-        what = f"{_of(found)} of other rates than {rate:,} Hz: {had}"
-        yield _about(found, what, f"resampled to {rate:,} Hz", "several rates", "note")
-
-
-def _of(names: Sequence[str]) -> str:
-    return f"{len(names):,} sounds are" if len(names) > 1 else "one sound is"
-
-
-def _about(
-    names: Sequence[str], what: str, remedy: str, kind: str = "", level: str = "warning"
-) -> Problem:
-    where = names[0] + (" …" if len(names) > 1 else "")
-    return Problem(where, what, remedy, kind=kind, items=tuple(names), level=level)  # type: ignore[arg-type]
+            what = f"{of(long)} cut after {self.ask.longest:g} s"
+            self.problems.append(about(long, what, "raise longest if what matters comes later"))
 
 
 # --- With classes ---------------------------------------------------------------------------------
@@ -321,7 +285,7 @@ def open_sounds(path: str | Path, ask: Ask) -> SoundSource:
     found = soundlayouts.find(
         place, names=ask.names, target=ask.target, text=ask.text, held_out=ask.held_out
     )
-    if found.labels is None and found.transcripts is not None and _few(found.transcripts):
+    if found.labels is None and found.transcripts is not None and few(found.transcripts):
         found.labels = found.transcripts  # a word each: commands
     if found.labels is None:
         raise UserError(
@@ -329,12 +293,12 @@ def open_sounds(path: str | Path, ask: Ask) -> SoundSource:
         )
     if bare := [row for row, label in enumerate(found.labels) if not label]:
         what = f"{len(bare):,} sounds have no label"
-        found.problems.append(_about([found.names[r] for r in bare], what, "left out; label them"))
+        found.problems.append(about([found.names[r] for r in bare], what, "left out; label them"))
         found = found.take([row for row, label in enumerate(found.labels) if label])
     return SoundSource(found, place, ask)
 
 
-def _few(transcripts: Sequence[str]) -> bool:
+def few(transcripts: Sequence[str]) -> bool:
     """Whether what is said repeats so often that it can be a choice."""
     return 2 <= len(set(transcripts)) <= len(transcripts) / 5
 

@@ -124,7 +124,7 @@ def look(trained: Trained, part: Part, source: Source[Any]) -> Review[Any]:
         members = [trained.fold(fold) for fold in folds]
         return _join([look(member, part, source) for member in members], trained)
     if part == "test":
-        one = trained.fold(folds[0]) if folds else trained
+        one = trained.fold(folds[-1]) if folds else trained
         examples = one.examples(part, source)
     else:
         examples = trained.examples(part, source)
@@ -152,12 +152,12 @@ def answered_plainly(trained: Trained, part: Part, source: Source[Any]) -> dict[
     if folds and part == "validation":
         each = [answered_plainly(fold, part, source) for fold in folds]
         return {name: _joined([one[name] for one in each]) for name in trained.task.baselines}
-    one = folds[0] if folds else trained
+    one = folds[-1] if folds else trained  # of a rolling validation the one that knows most
     splits = one.run.splits()
     learned = [splits.train]
     if part == "test" and (folds or trained.recipe.split.refits):
         learned.append(splits.validation)
-    facts, where = trained.facts, next(one.network.parameters()).device
+    facts, where = one.facts, next(one.network.parameters()).device
     known = source.examples(torch.cat(learned), facts).to(where)
     asked = one.examples(part, source)
     outcomes = {}
@@ -213,6 +213,8 @@ def estimate(metric: Metric, outcome: Outcome) -> Estimate:
     value, num = metric.compute(outcome), len(outcome.targets)
     if not math.isfinite(value):
         return Estimate(value, value, value)
+    if metric.blocks is not None:
+        return Estimate(value, *bootstrap(metric.compute, metric.blocks(outcome), RESAMPLES))
     if metric.proportion:
         return Estimate(value, *wilson(value, num))
     affordable = COSTLY_WORK // outcome.outputs.numel()
@@ -262,10 +264,12 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """Answers of several folds, one after another."""
     chosen = [outcome.answers for outcome in outcomes if outcome.answers is not None]
+    moments = [outcome.moments for outcome in outcomes if outcome.moments is not None]
     return Outcome(
         torch.cat([outcome.outputs for outcome in outcomes]),
         _stacked([outcome.targets for outcome in outcomes]),
         _stacked(chosen) if len(chosen) == len(outcomes) else None,
+        torch.cat(moments) if len(moments) == len(outcomes) else None,
     )
 
 

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from glassnet.networks._recurrent import RecurrentLayer, State
 from glassnet.networks._recurrent_network import RecurrentNetwork
 
-READS = ("tokens", "stream", "signals", "frames")
+READS = ("tokens", "stream", "signals", "frames", "forecast")
 
 
 class LSTMLayer(RecurrentLayer):

@@ -23,10 +23,13 @@ from glassnet.data.tokens import Unit
 from glassnet.data.transcripts import SpeechFacts, Wording
 from glassnet.learners import between
 from glassnet.network import build_network
-from glassnet.networks._sound import LogMel, SpecAugment
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
+from glassnet.signals import listening as hearing
+from glassnet.signals.hearing import axes
+from glassnet.signals.listening import ApartSpeakers, HeldOut, Hide, Mel, Names, Rate
+from glassnet.signals.waves import Waves
 from glassnet.speech import ctc, heard, listening, models, transcribe, views
 from glassnet.speech.heard import Weights
 from glassnet.speech.listening import Listener
@@ -44,28 +47,10 @@ class SpeechRecognition(Recipe):
     text: str | None = Field(
         None, description="The column of a list that holds the transcripts. Unset: found by name."
     )
-    names: str | None = Field(
-        None,
-        description="What the file names say, such as {label}_{speaker}_{take}, where nothing else "
-        "says it.",
-    )
-    held_out: str | None = Field(
-        None,
-        description="Speakers that are sealed for the test, parted by commas; or a field of the "
-        "names and its values, such as take=0,1.",
-    )
-    speakers: Literal["mixed", "apart"] = Field(
-        "mixed",
-        description="apart: no speaker is in two of training, validation and test, so that figures "
-        "are those of voices never heard. mixed: recordings are drawn one by one.",
-    )
-    rate: int | None = Field(
-        None,
-        ge=2000,
-        le=48000,
-        description="Samples a second (Hz) that the network hears. Unset: those of most training "
-        "recordings, 16,000 at most.",
-    )
+    names: Names = None
+    held_out: HeldOut = None
+    speakers: ApartSpeakers = "mixed"
+    rate: Rate = None
     longest: float = Field(
         30.0,
         ge=0.5,
@@ -73,6 +58,9 @@ class SpeechRecognition(Recipe):
         description="Seconds of the longest recording to learn from; longer ones are left out and "
         "told. Prediction has no such limit.",
     )
+    mel: Mel = Mel(bands=64, normalize="band")
+    waves: Waves = Waves(shift=0.0, gain=0.0)
+    hide: Hide = Hide()
     units: Unit = Field(
         "characters",
         description="What is heard one by one. characters: needs least data. subwords: frequent "
@@ -85,16 +73,6 @@ class SpeechRecognition(Recipe):
     punctuation: bool = Field(
         False,
         description="Keep punctuation, which cannot be heard; [noise] and <unk> go with it.",
-    )
-    mels: int = Field(
-        64, ge=8, le=128, description="Bands of frequency of the spectrogram. 80 with much data."
-    )
-    hide: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        description="SpecAugment: widest stripe of time, as a share of a recording, that is hidden "
-        "while training; two stripes of frequency of 1.5 times that share too. 0: none.",
     )
     beam: int = Field(
         16,
@@ -115,7 +93,7 @@ class SpeechRecognition(Recipe):
 
 def fits(look: Look) -> str | None:
     """Recordings with transcripts are to be written down."""
-    if look.kind == "sounds" and look.details.get("transcripts"):
+    if look.kind == "sounds" and look.details["transcripts"] and not look.details["choice"]:
         return "recordings with transcripts"
     return None
 
@@ -135,12 +113,8 @@ def source(recipe: SpeechRecognition) -> transcripts.TranscriptSource:
 
 def network(recipe: SpeechRecognition, facts: SpeechFacts) -> nn.Module:
     """A spectrogram, and the chosen network with one output for each token and the blank."""
-    features = LogMel(facts.rate, mels=recipe.mels, normalize="band")
-    hide = SpecAugment(
-        bands=2 if recipe.hide else 0, band_share=1.5 * recipe.hide,
-        times=2 if recipe.hide else 0, time_share=recipe.hide,
-    )  # fmt: skip
-    shape = (recipe.mels, features.frames(facts.longest))
+    features, hide = hearing.front(recipe.mel, recipe.hide, facts.rate)
+    shape = (recipe.mel.bands, features.frames(facts.longest))
     body = build_network(recipe.network, shape, len(facts.vocabulary), reads="frames")
     return Listener(features, hide, body)
 
@@ -156,7 +130,9 @@ def start(recipe: SpeechRecognition, network: nn.Module, data: Data[Batch]) -> S
 
 def learner(recipe: SpeechRecognition, network: nn.Module, data: Data[Batch]) -> Any:
     """Make the transcripts probable, by whatever path (CTC)."""
-    return learners.Supervised(network, ctc.loss, recipe.fit, len(data.positions(0)[0]))
+    rate, num_examples = data.facts.rate, len(data.positions(0)[0])
+    change = learners.of_inputs(lambda inputs, _: recipe.waves.changed(inputs, rate))
+    return learners.Supervised(network, ctc.loss, recipe.fit, num_examples, augment=change)
 
 
 def cut(recipe: Any, examples: Any, order: Tensor, number: int) -> Sequence[Tensor]:
@@ -187,7 +163,7 @@ def decide(recipe: Any, facts: SpeechFacts, outcome: Outcome | None) -> Weights 
 def predict(
     network: nn.Module, facts: SpeechFacts, raw: Any, weights: Weights | None = None
 ) -> Sequence[Prediction]:
-    """Write down recordings: a file of any length, a folder, samples with their rate."""
+    """Write recordings down: a file of any length, a folder, samples with their rate."""
     search = transcribe.Search(facts.beam, models.fusion(facts), weights)
     answers: list[Prediction] = []
     for item in rawspeech.read_raw(raw, facts):
@@ -228,6 +204,7 @@ TASK = Task(
     decision=Weights,
     reading=reading,
     views=views.VIEWS,
+    axes=lambda facts, network: axes(network, facts.rate, facts.vocabulary.token),
     output_names=lambda facts: [
         facts.vocabulary.token(number) for number in range(len(facts.vocabulary))
     ],
