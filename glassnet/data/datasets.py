@@ -388,6 +388,11 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import numerals
 
         _write(folder / data.open, numerals.as_table())
+    elif data.builtin == "whistles":
+        from glassnet.data import whistles
+
+        if not (folder / "list.csv").exists():
+            whistles.write(folder)
     else:
         _write_bunch(data, folder / data.open)
 

@@ -55,6 +55,7 @@ def _entry(where: Path) -> dict[str, Any]:
 def _told(rows: Any) -> tuple[list[tuple[str, str]], list[Problem], dict[str, Any]]:
     """Summary, problems and details."""
     from glassnet.data import soundchecks
+    from glassnet.data.sounds import few
 
     found = rows.found
     every = range(0, len(found), max(1, len(found) // HEADERS))
@@ -93,7 +94,7 @@ def _told(rows: Any) -> tuple[list[tuple[str, str]], list[Problem], dict[str, An
     details = {
         "num_rows": len(found), "classes": dict(labels), "parts": dict(parts),
         "speakers": dict(people), "rates": dict(rates), "channels": dict(channels),
-        "seconds": sum(seconds), "transcripts": len(texts), "words": _words(texts),
+        "seconds": sum(seconds), "transcripts": len(texts), "words": _words(texts), "choice": few(found.transcripts or []),
     }  # fmt: skip
     return summary, problems, details
 

@@ -285,7 +285,7 @@ def open_sounds(path: str | Path, ask: Ask) -> SoundSource:
     found = soundlayouts.find(
         place, names=ask.names, target=ask.target, text=ask.text, held_out=ask.held_out
     )
-    if found.labels is None and found.transcripts is not None and _few(found.transcripts):
+    if found.labels is None and found.transcripts is not None and few(found.transcripts):
         found.labels = found.transcripts  # a word each: commands
     if found.labels is None:
         raise UserError(
@@ -298,7 +298,7 @@ def open_sounds(path: str | Path, ask: Ask) -> SoundSource:
     return SoundSource(found, place, ask)
 
 
-def _few(transcripts: Sequence[str]) -> bool:
+def few(transcripts: Sequence[str]) -> bool:
     """Whether what is said repeats so often that it can be a choice."""
     return 2 <= len(set(transcripts)) <= len(transcripts) / 5
 

@@ -8,6 +8,7 @@ one way of writing, the vocabulary, and the n-grams of the training transcripts.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -16,18 +17,38 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from glassnet.data import soundlayouts, tokens
 from glassnet.data.recordings import Found
 from glassnet.data.soundcache import SoundExamples
 from glassnet.data.sounds import Ask, SoundFacts, SoundRows
-from glassnet.data.tokens import Unit, Vocabulary
+from glassnet.data.tokens import END, Unit, Vocabulary
 from glassnet.errors import UserError
 from glassnet.task import Problem
 
 SHOWN = 5
+MOST_TEXT = 20_000_000
+"""Characters of a text file that are counted, since the facts of a run hold them."""
 APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}"
+
+
+class Writer(BaseModel):
+    """A run of language modelling: all that its network is built from, but its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    network: dict[str, Any]
+    vocabulary: Vocabulary
+    context: int
+    first: list[int]
+    """What stands before a text."""
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
 
 class SpeechFacts(SoundFacts):
@@ -36,13 +57,18 @@ class SpeechFacts(SoundFacts):
     vocabulary: Vocabulary
     lowercase: bool
     punctuation: bool
+    spaced: bool
+    """Whether words are parted by spaces."""
+    beam: int
     texts: list[str]
-    """What was said in training, each transcript once: the language model counts them."""
+    """What the language model counts; empty: nothing."""
+    writer: Writer | None
+    """The network that is the language model."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How transcripts are written."""
+    """How transcripts are written, and searched for."""
 
     unit: Unit = "characters"
     size: int = 500
@@ -50,6 +76,9 @@ class Wording:
     lowercase: bool = True
     punctuation: bool = False
     """Whether it is kept."""
+    beam: int = 1
+    language_model: str = "none"
+    """transcripts, none, a text file, or the folder of a run."""
 
 
 def normalized(text: str, lowercase: bool, punctuation: bool) -> str:
@@ -123,8 +152,19 @@ class TranscriptSource(SoundRows):
         longest = int(self.decoded(numbers, rate, self._targets(vocabulary)).lengths.max())
         return SpeechFacts(
             rate=rate, longest=longest, limit=self.ask.longest, vocabulary=vocabulary,
-            lowercase=own.lowercase, punctuation=own.punctuation, texts=texts,
+            lowercase=own.lowercase, punctuation=own.punctuation,
+            spaced=not tokens.unspaced(texts), beam=own.beam,
+            texts=self._read(texts), writer=_writer(own.language_model),
         )  # fmt: skip
+
+    def _read(self, texts: list[str]) -> list[str]:
+        """What the language model counts: the training transcripts, or the lines of a file."""
+        own = self.wording
+        if own.beam == 1 or own.language_model == "none" or is_run(own.language_model):
+            return []
+        if own.language_model == "transcripts":
+            return texts
+        return lines_of(Path(own.language_model).expanduser(), own)
 
     def examples(self, rows: Tensor, facts: SpeechFacts, /) -> SoundExamples:
         """Decode these rows; what cannot be read is reported and left out."""
@@ -150,6 +190,52 @@ class TranscriptSource(SoundRows):
         if odd:
             what = f"have {vocabulary.unit} that no training transcript has"
             self.problems.append(_about(odd, what, "they cannot be heard right; nothing to do"))
+
+
+def lines_of(path: Path, own: Wording) -> list[str]:
+    """The lines of a text file, normalized as transcripts are.
+
+    Raises:
+        UserError: If there is no such file, or no text in it.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"language_model={str(path)!r} is no file, and no run of language modelling. Give a "
+            "text file, the folder of a run, `transcripts` or `none`."
+        )
+    read = path.read_text(encoding="utf-8-sig", errors="replace")[:MOST_TEXT]
+    lines = [normalized(line, own.lowercase, own.punctuation) for line in read.splitlines()]
+    if not any(lines):
+        raise UserError(f"language_model={str(path)!r} holds no text.")
+    return [line for line in lines if line]
+
+
+def is_run(name: str) -> bool:
+    """Whether a language model is the folder of a run."""
+    return (Path(name).expanduser() / "facts.json").is_file()
+
+
+def _writer(name: str) -> Writer | None:
+    if not is_run(name):
+        return None
+    path = Path(name).expanduser().resolve()
+    facts = json.loads((path / "facts.json").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+    if facts.get("kind") != "corpus":
+        raise UserError(
+            f"language_model={name!r} is a run of {recipe.get('task')}; a language model is made "
+            "by `glassnet train book.txt`."
+        )
+    vocabulary = Vocabulary.model_validate(facts["vocabulary"])
+    first = (
+        [END]
+        if facts["many"] and vocabulary.end is not None
+        else [int(token) for token in vocabulary.encode(["\n"])[0]]
+    )
+    return Writer(
+        path=str(path), network=recipe["network"], vocabulary=vocabulary,
+        context=facts["context"], first=first,
+    )  # fmt: skip
 
 
 def padded(sequences: Sequence[Any]) -> Tensor:

@@ -8,7 +8,7 @@ Convolutions make one frame of each four steps. Then each block changes the fram
 
     x ← x + ½ dense(x);  x ← x + attention(x);  x ← x + convolution(x);  x ← norm(x + ½ dense(x))
 
-where dense is two dense layers with a hidden one four times as wide, and convolution is a gate (GLU)
+where dense is two dense layers with a hidden one four times as wide, convolution a gate (GLU)
 and a filter over the neighbouring frames of each feature by itself.
 
 How ours differs:

@@ -75,6 +75,18 @@ def impossible(num_frames_B: Tensor, targets_BL: Tensor) -> Tensor:
     return needed(targets_BL) > num_frames_B
 
 
+def told(num_frames_B: Tensor, targets_BL: Tensor) -> list[str]:
+    """A sentence about the texts that have no path, if there are any."""
+    bad_B = impossible(num_frames_B, targets_BL)
+    if not bad_B.any():
+        return []
+    return [
+        f"{int(bad_B.sum()):,} of {len(bad_B):,} training transcripts have more letters than their "
+        "recordings have frames, and are not learned from: look whether they belong together, or "
+        "lower network.stride (lstm, gru) or take --units subwords"
+    ]
+
+
 @dataclass(frozen=True)
 class Spelled:
     """Tokens that were found in an utterance, and where."""

@@ -1,7 +1,8 @@
 """What a network hears in utterances, how well, and how a language model is weighed.
 
 An ``Outcome`` of speech recognition has one row of numbers for each utterance, whose sums over
-utterances give the figures: a word error rate is no mean over sentences. Where a language model
+utterances give the figures: a word error rate is no mean over sentences. Its targets and answers
+are tokens (N, L), filled up with blanks. Where a language model
 helps, further columns tell the best candidates of each utterance by sound, by model and by number
 of words, so that ``Weights`` can be chosen on the validation utterances after the search, and then
 hold for others.
@@ -98,6 +99,7 @@ def hear(
     """
     rows: list[Tensor] = []
     texts: list[Tensor] = []
+    said: list[Tensor] = []
     was_training = network.training
     network.eval()
     with torch.inference_mode():
@@ -112,12 +114,14 @@ def hear(
                 row, text = _judged(float(losses_B[place]), target_L, found, facts, fusion)
                 rows.append(row)
                 texts.append(text)
+                said.append(target_L)
             if width > 1:
                 tell("beam search", len(rows), len(examples))
     network.train(was_training)
     order = torch.cat(list(batches)).argsort().cpu()
     outputs, answers = _stacked(rows, fusion), _padded(texts, fusion)
-    outcome = Outcome(outputs[order], outputs[order, WORDS], answers[order])
+    references = nn.utils.rnn.pad_sequence(said, batch_first=True, padding_value=BLANK)
+    outcome = Outcome(outputs[order], references[order], answers[order])
     return outcome if fusion is None else Weights(alpha=ALPHA, beta=BETA)._placed(outcome)
 
 

@@ -47,7 +47,7 @@ class NGrams(BaseModel):
         return self.score((*words, END))
 
     def perplexity(self, texts: Iterable[Sequence[str]]) -> float:
-        """Exp of the mean surprise of a word (nats), ends of texts included."""
+        """The exponential of the mean surprise of a word (nats), ends of texts included."""
         total, number = 0.0, 0
         for text in texts:
             words = tuple(text)

@@ -6,11 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from glassnet.speech import ngrams
 from glassnet.speech.beam import Fusion, LanguageModel, Prefix
-
-ORDER = 3
-"""Words of an n-gram: that of a word and the two before it; more need a great deal of text."""
 
 
 def spelled(tokens: Sequence[int], facts: Any) -> str:
@@ -20,7 +16,12 @@ def spelled(tokens: Sequence[int], facts: Any) -> str:
 
 def units_of(text: str, facts: Any) -> list[str]:
     """The words of a text, or its characters in scripts that put no spaces between words."""
-    return text.split() if facts.spaced else list(text.replace(" ", ""))
+    return cut(text, facts.spaced)
+
+
+def cut(text: str, spaced: bool) -> list[str]:
+    """The words of a text, or its characters."""
+    return text.split() if spaced else list(text.replace(" ", ""))
 
 
 def fusion(facts: Any, model: LanguageModel, alpha: float, beta: float) -> Fusion:
@@ -36,8 +37,3 @@ def fusion(facts: Any, model: LanguageModel, alpha: float, beta: float) -> Fusio
         return apart or bool(vocabulary.decode([token]).startswith(" "))
 
     return Fusion(model, units, begins, alpha, beta)
-
-
-def counted(facts: Any) -> ngrams.NGrams:
-    """The n-grams of the texts of the facts."""
-    return ngrams.count((units_of(text, facts) for text in facts.texts), ORDER)

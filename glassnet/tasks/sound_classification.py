@@ -33,7 +33,7 @@ from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
-from glassnet.signals import hearing, listening, spectral
+from glassnet.signals import listening, spectral
 from glassnet.signals.listening import Hide, Mel
 from glassnet.signals.waves import Waves
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
@@ -67,9 +67,12 @@ class SoundClassification(Recipe):
 
 
 def fits(look: Look) -> str | None:
-    """Sounds with a class each."""
-    has_classes = look.kind == "sounds" and bool(look.details["classes"])
-    return "sounds with a class each" if has_classes else None
+    """Sounds with a class each; of transcripts, those that repeat as spoken commands do."""
+    if look.kind != "sounds":
+        return None
+    if look.details["classes"] or not look.details["transcripts"] or look.details["choice"]:
+        return "sounds with a class each"
+    return None
 
 
 def source(recipe: SoundClassification) -> sounds.SoundSource:
@@ -175,5 +178,4 @@ TASK = Task(
         "roc": curves.roc,
     },
     output_names=lambda facts: facts.classes,
-    axes=lambda facts, network: hearing.axes(network, facts.rate),
 )
