@@ -1,10 +1,12 @@
 """What the first filters of a network look for: motifs, as letters at each place of a window.
 
 A filter's motif is read from data, as Alipanahi et al. (2015, DeepBind, supplement 10.2) do: of
-each sequence the window that excites the filter most, if it excites it at least half as much as the
-best window of all; these windows laid upon each other say how often each letter stands at each
-place. Information content in bits (Schneider and Stephens 1990, "Sequence logos", Nucleic Acids
-Research 18), against the letters' background, with pseudo-counts.
+each sequence the window that excites the filter most, if it excites it enough; these windows laid
+upon each other say how often each letter stands at each place. Enough is what tells most about the
+class (the split of the largest information gain). A network that knows places answers by them: its
+windows are taken from around the place where the filter tells most. Information content in bits
+(Schneider and Stephens 1990, "Sequence logos", Nucleic Acids Research 18), against the letters'
+background, with pseudo-counts.
 
 How much a filter matters is found by knocking it out: its answer is set to its mean over the
 sequences, and the log loss of the network grows by so much.
@@ -27,7 +29,12 @@ from glassnet.task import Batch, Examples
 
 PSEUDO = 0.5
 """Pseudo-count of each window's place, shared among the letters as in the background."""
-THRESHOLD = 0.5
+AROUND = 3
+"""Letters to either side of its place by which a motif may be shifted."""
+SPLITS = 24
+"""Thresholds that are tried for a filter."""
+SAME = 0.8
+"""Cosine of two logos from which on they are one motif."""
 LEAST = 10
 """Windows from which on a motif is worth showing."""
 MOST = 2000
@@ -61,6 +68,8 @@ class Motif:
     """Share of the sequences of each class that excite it, (K,)."""
     places: list[int]
     """Where the consensus begins in each of the sequences, from 0."""
+    bits_told: float
+    """What one learns about the class from whether the motif is there, in bits per sequence."""
     matters: float
     """By how much the log loss grows without the filter, in nats per sequence."""
 
@@ -80,19 +89,16 @@ def find(network: nn.Module, examples: Examples[Batch], facts: Any, most: int = 
     was_training = network.training
     network.eval()
     with torch.inference_mode():
-        best_BF, where_BF, means_F = _excited(network, first, signals, len(facts.letters))
-        chosen = _telling(best_BF, targets, len(facts.classes))
+        best_BF, where_BF, means_F = _excited(network, first, signals, targets)
+        chosen = _telling(best_BF, targets)
         growth = _knocked_out(network, first, signals, targets, chosen, means_F)
     network.train(was_training)
-    order = growth.argsort(descending=True)
     found: list[Motif] = []
-    for rank in order.tolist():
+    for rank in growth.argsort(descending=True).tolist():
         index = int(chosen[rank])
-        motif = _motif(
-            index, first.kernel_size[0], signals, targets, best_BF[:, index], where_BF[:, index],
-            facts, float(growth[rank]),
-        )  # fmt: skip
-        if motif is not None and not any(_alike(motif, other) for other in found):
+        of_filter = best_BF[:, index], where_BF[:, index]
+        motif = _motif(first, index, signals, targets, of_filter, facts, float(growth[rank]))
+        if motif is not None and not any(alike(motif, other) for other in found):
             found.append(motif)
         if len(found) == most:
             break
@@ -131,31 +137,39 @@ def _padded(signals: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _excited(
-    network: nn.Module, first: nn.Conv1d, signals: Sequence[Tensor], num_letters: int
+    network: nn.Module, first: nn.Conv1d, signals: Sequence[Tensor], targets: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The strongest answer of each filter to each sequence (B, F), its place, and means (F,)."""
+    knows_places = any(getattr(part, "places", False) is True for part in network.modules())
     best, where, means = [], [], []
     for batch in _padded(signals):
         answers_BFT = first(batch.nan_to_num(0.0)).relu()
         here_BT = present(batch)
-        answers_BFT = answers_BFT.masked_fill(~here_BT[:, None], -1.0)
-        top = answers_BFT.max(2)
-        best.append(top.values.cpu())
-        where.append(top.indices.cpu())
         counted = here_BT[:, None].to(answers_BFT.dtype)
         means.append(((answers_BFT * counted).sum(2) / counted.sum(2).clamp(min=1)).cpu())
-    return torch.cat(best), torch.cat(where), torch.cat(means).mean(0)
+        answers_BFT = answers_BFT.masked_fill(~here_BT[:, None], -1.0)
+        width = 2 * AROUND + 1 if knows_places else answers_BFT.shape[2]
+        top = nn.functional.max_pool1d(
+            answers_BFT, width, 1, AROUND if knows_places else 0, return_indices=True
+        )
+        best.append(top[0].cpu())
+        where.append(top[1].cpu())
+    best_BFT, where_BFT = torch.cat(best), torch.cat(where)
+    at_1F1 = _apart(best_BFT, targets).argmax(1)[None, :, None].expand(len(best_BFT), -1, -1)
+    best_BF = best_BFT.gather(2, at_1F1)[..., 0]
+    return best_BF, where_BFT.gather(2, at_1F1)[..., 0], torch.cat(means).mean(0)
 
 
-def _telling(best_BF: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+def _apart(answers: Tensor, targets: Tensor) -> Tensor:
+    """How far apart the classes are, in standard deviations; of (B, …) the rest."""
+    means = torch.stack([answers[targets == k].mean(0) for k in targets.unique()])
+    return (means.amax(0) - means.amin(0)) / answers.std(0).clamp(min=1e-3)
+
+
+def _telling(best_BF: Tensor, targets: Tensor) -> Tensor:
     """The filters whose strongest answers differ most between the classes, by number."""
-    spread = best_BF.std(0).clamp(min=1e-6)
-    alive = best_BF.amax(0) > 0
-    means = torch.stack(
-        [best_BF[targets == k].mean(0) for k in range(num_classes) if (targets == k).any()]
-    )
-    apart = (means.amax(0) - means.amin(0)) / spread * alive
-    return apart.argsort(descending=True)[: min(KNOCKED, int(alive.sum()))]
+    order = _apart(best_BF, targets).argsort(descending=True)
+    return order[best_BF.amax(0)[order] > 0][:KNOCKED]
 
 
 def _knocked_out(
@@ -185,25 +199,26 @@ def _loss(network: nn.Module, batches: Sequence[Tensor], targets: Tensor) -> flo
 
 
 def _motif(
-    index: int, width: int, signals: Sequence[Tensor], targets: Tensor, best_B: Tensor,
-    where_B: Tensor, facts: Any, matters: float,
+    first: nn.Conv1d, index: int, signals: Sequence[Tensor], targets: Tensor,
+    of_filter: tuple[Tensor, Tensor], facts: Any, matters: float,
 ) -> Motif | None:  # fmt: skip
-    excited = best_B >= THRESHOLD * best_B.max()
-    before = (width - 1) // 2  # as padding="same" puts a window around its place
-    counts_WC = torch.zeros(width, len(facts.letters), dtype=torch.float64)
-    starts = []
-    for row in excited.nonzero().flatten().tolist():
-        begin = int(where_B[row]) - before
-        signal = signals[row].cpu()
-        low, high = max(0, begin), min(signal.shape[1], begin + width)
-        counts_WC[low - begin : high - begin] += signal[:, low:high].T
-        starts.append(begin)
-    if len(starts) < LEAST:
+    best_B, where_B = of_filter
+    split = _best_split(best_B, targets)
+    if split is None:
         return None
+    told, excited = split
+    width = first.kernel_size[0]
+    rows = excited.nonzero().flatten().tolist()
+    # As padding="same" puts a window around its place.
+    starts = [int(where_B[row]) - (width - 1) // 2 for row in rows]
+    counts_WC = torch.zeros(width, len(facts.letters), dtype=torch.float64)
+    for row, start in zip(rows, starts, strict=True):
+        signal = signals[row].cpu()
+        low, high = max(0, start), min(signal.shape[1], start + width)
+        counts_WC[low - start : high - start] += signal[:, low:high].T
     background_C = torch.tensor(facts.frequencies, dtype=torch.float64).clamp(min=1e-3)
-    background_C = background_C / background_C.sum()
-    matrix_WC, bits_WC = heights(counts_WC, background_C)
-    consensus, first = spelled(matrix_WC, bits_WC, facts.letters)
+    matrix_WC, bits_WC = heights(counts_WC, background_C / background_C.sum())
+    consensus, begin = spelled(matrix_WC, bits_WC, facts.letters)
     if not consensus:
         return None
     shares = [
@@ -211,9 +226,33 @@ def _motif(
         for k in range(len(facts.classes))
     ]
     return Motif(
-        index, matrix_WC.tolist(), bits_WC.tolist(), len(starts), consensus, first,
-        shares.index(max(shares)), shares, [start + first for start in starts], matters,
+        index, matrix_WC.tolist(), bits_WC.tolist(), len(starts), consensus, begin,
+        shares.index(max(shares)), shares, [start + begin for start in starts], told, matters,
     )  # fmt: skip
+
+
+def _best_split(best_B: Tensor, targets: Tensor) -> tuple[float, Tensor] | None:
+    """The information gain of the best threshold, bits, and who reaches it; None if too few do."""
+    found = None
+    levels = best_B[best_B > 0].double().quantile(torch.linspace(0, 0.98, SPLITS).double())
+    for level in levels.unique().tolist():
+        excited = best_B >= level
+        if int(excited.sum()) < min(LEAST, len(best_B) // 4):
+            continue
+        gain = _gain(excited, targets)
+        if found is None or gain > found[0]:
+            found = gain, excited
+    return found
+
+
+def _gain(excited: Tensor, targets: Tensor) -> float:
+    """What whether a sequence is excited tells about its class, in bits."""
+    joint = torch.stack(
+        [torch.stack([(excited == side)[targets == k].sum() for k in targets.unique()])
+         for side in (True, False)]
+    ).double() / len(targets)  # fmt: skip
+    chance = joint.sum(0, keepdim=True) * joint.sum(1, keepdim=True)
+    return float(torch.where(joint > 0, joint * (joint / chance).log2(), 0.0).sum())
 
 
 def heights(counts_WC: Tensor, background_C: Tensor) -> tuple[Tensor, Tensor]:
@@ -252,7 +291,14 @@ def spelled(
     return "".join(found), first
 
 
-def _alike(one: Motif, other: Motif) -> bool:
-    """Whether two motifs are the same, perhaps shifted."""
-    short, long = sorted((one.consensus.strip("N"), other.consensus.strip("N")), key=len)
-    return short in long
+def alike(one: Motif, other: Motif) -> bool:
+    """Whether two motifs are the same, perhaps shifted by up to half a window."""
+    a_WC, b_WC = torch.tensor(one.bits), torch.tensor(other.bits)
+    size = float(a_WC.norm() * b_WC.norm())
+    width = len(a_WC)
+    shifts = range(-(width // 2), width // 2 + 1)
+    shared = [
+        float((a_WC[max(0, s) : width + min(0, s)] * b_WC[max(0, -s) : width - max(0, s)]).sum())
+        for s in shifts
+    ]
+    return max(shared) >= SAME * size

@@ -43,16 +43,18 @@ def table(review: Review[Any]) -> Table | None:
             motif.shares[motif.enriched],
             max((s for k, s in enumerate(motif.shares) if k != motif.enriched), default=0.0),
             sorted(motif.places)[len(motif.places) // 2] + 1,
+            motif.bits_told,
             motif.matters,
         ]
         for number, motif in enumerate(known, 1)
     ]
     columns = ["motif", "consensus", "sites", "mostly in", "share of them", "of the next class",
-               "middle place", "log loss without it"]  # fmt: skip
+               "middle place", "bits told", "log loss without"]  # fmt: skip
     note = (
         "each is what one filter of the first layer answers to; a consensus is in IUPAC letters (R "
-        "is A or G, Y is C or T, N any); sites are the best windows of different sequences; the "
-        "last column says by how much the log loss grows when the filter always answers its mean"
+        "is A or G, Y is C or T, N any); sites are the best windows of different sequences; bits "
+        "told is what one learns about the class from whether the motif is there; the last column "
+        "says by how much the log loss grows when the filter always answers its mean"
     )
     return Table("Motifs that the network found", columns, rows, note=note)
 
