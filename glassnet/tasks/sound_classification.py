@@ -33,7 +33,7 @@ from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
-from glassnet.signals import listening, spectral
+from glassnet.signals import hearing, listening, spectral
 from glassnet.signals.listening import Hide, Mel
 from glassnet.signals.waves import Waves
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
@@ -177,5 +177,6 @@ TASK = Task(
         "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
+    axes=lambda facts, network: hearing.axes(network, facts.rate),
     output_names=lambda facts: facts.classes,
 )
