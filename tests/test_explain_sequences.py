@@ -1,9 +1,6 @@
 """What in sounds, series, DNA and a past speaks for an answer: what was planted must be found."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -318,5 +315,7 @@ def test_what_does_not_go_together_is_refused(run: Any) -> None:
             run.explain(show=False, **given)
 
 
-def test_a_trace_through_a_spectrogram_agrees_with_finite_differences(run: Any) -> None:
-    assert run.trace(1).agrees
+def test_gradients_through_a_spectrogram_agree_with_finite_differences() -> None:
+    sound = beep(1500, 0, 0.05).double().requires_grad_()
+    front = LogMel(RATE, mels=8).double()
+    assert torch.autograd.gradcheck(lambda s: front(s).nan_to_num(), (sound,), fast_mode=True)

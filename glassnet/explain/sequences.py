@@ -212,7 +212,9 @@ def reviewed(trained: Trained, review: Review[Any]) -> tuple[Sequences, Sequence
     wrong, right = _order(review, _metric(trained))
     typical = right[len(right) // 2 : len(right) // 2 + 1]
     plain = replace(asker, methods={})
-    largest = plain.explain(given(review, wrong[: sequencespage.HEARD], asker), check=False)
+    # Where fewer are wrong, those that were least sure come next.
+    worst = [*wrong, *right[::-1]][: sequencespage.HEARD]
+    largest = plain.explain(given(review, worst, asker), check=False)
     why = asker.explain(given(review, [*wrong[:1], *typical], asker), check=False)
     return replace(largest, network=name), replace(why, network=name)
 
@@ -233,8 +235,6 @@ class Asker:
 
     def explain(self, given: Sequence[Given], *, check: bool) -> Sequences:
         """Find the evidence, and whether it is to be trusted."""
-        if not given:
-            raise UserError("There is nothing to explain; give an input that can be read.")
         notes = []
         if len(given) > MOST:
             notes = [f"Explained are the first {MOST} of {len(given)} inputs."]
