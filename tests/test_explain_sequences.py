@@ -1,6 +1,7 @@
 """What in sounds, series, DNA and a past speaks for an answer: what was planted must be found."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import glassnet
+from glassnet import evaluate
 from glassnet.errors import UserError
-from glassnet.explain import numbers, numbertrust, questions, sequencesfigures
+from glassnet.explain import numbers, numbertrust, questions, sequences, sequencesfigures
 from glassnet.explain.sequences import Asker, Given, Sequences
 from glassnet.figures import page
 from glassnet.networks._sound import LogMel
@@ -302,6 +304,16 @@ def test_the_report_lets_people_hear_the_largest_errors(run: Any) -> None:
     assert "The largest errors" in report
     assert "data:audio/wav" in report
     assert len(report) < 1_500_000
+
+
+def test_where_nothing_is_wrong_the_least_sure_answers_are_shown(run: Any) -> None:
+    trained = run._trained
+    review = evaluate.look(trained, "validation", trained.source())
+    told = replace(review.outcome, targets=review.outcome.outputs.argmax(1))
+    parts = sequences.reviewed(trained, replace(review, outcome=told))
+    assert parts is not None
+    assert parts[0].examples
+    assert all(one.truth == one.answer for one in parts[0].examples)
 
 
 def test_what_does_not_go_together_is_refused(run: Any) -> None:

@@ -157,7 +157,7 @@ def of_words(
 def _asked(
     network: nn.Module, signals_1CT: Tensor, axes: Axes, target: Target, score: Target
 ) -> Asked:
-    return Asked(network, signals_1CT, target, score, axes.front, axes.letters, future=axes.horizon)
+    return Asked(network, signals_1CT, target, score, axes.front, axes.letters)
 
 
 def _letters(
