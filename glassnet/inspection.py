@@ -36,7 +36,7 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind in ("pairs", "corpus"):  # the reader itself has looked: no rows of a table
+    if look.kind in ("pairs", "corpus", "series"):  # the reader itself has looked
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
@@ -64,6 +64,8 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         raise UserError(
             f"--fix {out}: texts in files of their own are not repaired; the findings name them."
         )
+    if look.kind == "series":
+        raise UserError(f"--fix {out}: series are not repaired; the findings name them.")
     if look.kind == "corpus":
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     try:
