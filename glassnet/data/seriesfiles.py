@@ -40,6 +40,8 @@ class Recorded:
     one: Literal["row", "file"] = "row"
     """What one series is here: a row or line of something, or a file."""
     form: str = "series"
+    target: str = ""
+    """The column of the labels; empty where no column has a name."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -307,6 +309,8 @@ def read_npz(path: Path) -> Recorded:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             held = {name: _array(path, arrays, name) for name in arrays.files}
+    except UserError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read as .npz ({error}).") from None
     pieces = list(_pieces(held))
@@ -322,6 +326,7 @@ def read_npz(path: Path) -> Recorded:
         raise UserError(f"{path}: the arrays of series differ in their number of channels.")
     if len(pieces) == 1:
         found.parts = []
+        found.names = [f"series {number + 1}" for number in range(len(found.series))]
     return found
 
 

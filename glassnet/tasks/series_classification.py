@@ -80,7 +80,7 @@ class SeriesClassification(Recipe):
         "keep: the network reads the mean of the channel in their place.",
     )
     network: NetworkKnobs = NetworkKnobs(name="rocket")
-    fit: Fit = Fit()
+    fit: Fit = Fit(keep="last")
     split: Split = Split(refit=True)
     jitter: augmentation.Jitter = 0.0
     stretch: augmentation.Stretch = 0.0
