@@ -136,6 +136,17 @@ def test_recordings_in_class_folders_are_series_of_their_columns(tmp_path: Path)
     assert len(seriesraw.read_raw(folder, facts)[0]) == 4
 
 
+def test_of_several_sets_in_a_folder_the_one_of_its_name_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "Some"
+    folder.mkdir()
+    for name in ("Some_TRAIN", "Some_TEST", "Some_eq_TRAIN", "Some_eq_TEST"):
+        ts(folder, header=f"% a remark\n{HEADER}", name=f"{name}.ts")
+    assert len(open_series(folder)) == 8
+    folder.rename(tmp_path / "other")
+    with pytest.raises(UserError, match="several sets of series: some, some_eq"):
+        open_series(tmp_path / "other")
+
+
 # --- What is refused ------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from glassnet.task import Problem
 
 Values = NDArray[np.float64]
 """One series, (steps, channels)."""
+COMMENTS = "#%"
 MISSING = {"?", "nan", "na", ""}
 UNIVARIATE = ("values",)
 
@@ -68,7 +69,7 @@ def read_ts(path: Path) -> Recorded:
             time stamps.
     """
     lines = [(n, line.strip()) for n, line in enumerate(text_of(path).splitlines(), 1)]
-    told = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    told = [(number, line) for number, line in lines if line and line[0] not in COMMENTS]
     begin = next((i for i, (_, line) in enumerate(told) if line.lower() == "@data"), None)
     if begin is None:
         raise UserError(
