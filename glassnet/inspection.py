@@ -37,7 +37,7 @@ def inspect(
     """
     look = sources.look(str(reference), target=target)
     # The reader itself has looked: these are no rows of a table.
-    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline"):
+    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline", "series"):
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
@@ -67,6 +67,8 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         )
     if look.kind == "timeline":
         raise UserError(f"--fix {out}: series in time are not repaired; the findings say what is.")
+    if look.kind == "series":
+        raise UserError(f"--fix {out}: series are not repaired; the findings name them.")
     if look.kind == "corpus":
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     if look.kind == "sounds":

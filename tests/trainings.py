@@ -145,6 +145,8 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_texts(path, folder, count)
     if kind == "dna":
         return _raw_dna(path, folder, count)
+    if kind == "series":
+        return _raw_series(path, folder, count)
     if kind == "corpus":
         return _raw_prompts(path, folder, count)
     if kind == "pairs":
@@ -176,6 +178,16 @@ def _raw_dna(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     records = [f">s{number}\n{one}\n" for number, one in enumerate(sequences)]
     (folder / "new.fa").write_text("".join(records), encoding="utf-8")
     return list(sequences), folder / "new.fa"
+
+
+def _raw_series(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import seriesfiles
+
+    found = seriesfiles.read_ts(path).series[:count]
+    lines = [":".join(",".join(map(str, channel)) for channel in one.T) for one in found]
+    header = ["@timeStamps false", "@classLabel false", "@data"]
+    (folder / "new.ts").write_text("\n".join([*header, *lines]) + "\n", encoding="utf-8")
+    return [one.T for one in found], folder / "new.ts"
 
 
 def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
