@@ -36,7 +36,7 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind in ("pairs", "corpus", "dna"):  # the reader itself has looked: no rows of a table
+    if look.kind in ("pairs", "corpus", "dna", "sounds"):  # the reader itself has looked
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
@@ -66,6 +66,8 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         )
     if look.kind == "corpus":
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
+    if look.kind == "sounds":
+        raise UserError(f"--fix {out}: sounds are not repaired; the findings name the files.")
     try:
         if look.kind == "images":
             return repair.images(layouts.find(Path(look.path)), look.problems, path)

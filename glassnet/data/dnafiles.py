@@ -248,7 +248,6 @@ def _read_of(path: Path, files: Files, name: str) -> list[Record]:
         raise UserError(f"{path / name} cannot be read ({error}). Check it.") from error
 
 
-
 def unlabelled(path: Path) -> list[tuple[str, str]]:
     """Name and sequence of each record of a file, a folder or an archive."""
     if path.is_file() and not is_archive(path):

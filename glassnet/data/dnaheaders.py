@@ -14,9 +14,7 @@ MOST_CLASSES = 50
 Rule = Callable[[str], str | None]
 
 
-def labels_and_parts(
-    headers: Sequence[str], origin: str
-) -> tuple[list[str | None], list[str]]:
+def labels_and_parts(headers: Sequence[str], origin: str) -> tuple[list[str | None], list[str]]:
     """Label and part of each record, by the first rule that finds classes in all headers.
 
     A last field that says training or testing, as in ``>name|label|training``, is the part.

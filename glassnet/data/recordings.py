@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,14 @@ UNREADABLE = (".m4a", ".aac", ".wma", ".amr", ".webm", ".mp4", ".ape", ".3gp")
 def is_sound(name: str) -> bool:
     """Whether the suffix is one of a sound that can be decoded."""
     return name[name.rfind(".") :].lower() in SUFFIXES
+
+
+def fingerprint(files: Files) -> str:
+    """Of the sounds alone, in the order of their names, wherever they lie."""
+    names = sorted(name for name in files.sizes if is_sound(name))
+    shared = os.path.commonprefix(names)
+    root = shared[: shared.rfind("/") + 1]
+    return layouts.digest_files(files, names, root) if names else ""
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Is the evidence in a sequence of numbers to be trusted: the two checks of ``wordtrust.py``.
 
 Tiles of neighbours are covered with the blank, the strongest evidence first, and as many in random
-orders; and the weights are shuffled, which must give other evidence. Of a forecast, evidence has no
-wrong side: what moves it up or down most is covered first, and measured is how far it moves.
+orders; and the weights are shuffled, which must give other evidence. Of a forecast, what
+raises it most is covered first, and measured is how far it falls.
 """
 
 # Letters in tensor names: B copies, N tiles, F rows, U columns, S shares that are covered.
@@ -10,6 +10,7 @@ wrong side: what moves it up or down most is covered first, and measured is how 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -42,8 +43,8 @@ class Check:
     covered: Sequence[float]
     """Shares of the tiles that were covered, the strongest evidence first."""
     score: Sequence[float]
-    """The probability of the explained class then; of a forecast, how near it stays: 1 at first,
-    0 once it is as far off as without any input."""
+    """The probability of the explained class then; of a forecast, 1 at first, and 0 once it has
+    fallen by the spread of the past."""
     score_random: Sequence[float]
     """The same for random tiles; the mean of several orders."""
     as_costly: float
@@ -106,19 +107,16 @@ def check(
     name: str,
     method: Callable[[Asked], Attribution],
     examples: Sequence[Asked],
-    *,
-    signed: bool = True,
     thing: str = "answer's share",
 ) -> Check:
-    """Check a method on some examples; ``signed``: what speaks against the answer comes last."""
+    """Check a method on some examples; ``thing`` is what their score is."""
     generator = torch.Generator().manual_seed(0)
     own, random = [], []
     heads: list[float] = []
     networks: list[float] = []
     for asked in examples:
         evidence_N = tiles(asked, method(asked))
-        strength_N = evidence_N if signed else evidence_N.abs()
-        order_N = strength_N.argsort(descending=True, stable=True)
+        order_N = evidence_N.argsort(descending=True, stable=True)
         own.append(deletion(asked, order_N[None])[:, 0])
         orders = [torch.randperm(asked.num_tiles, generator=generator) for _ in range(RANDOM)]
         random.append(deletion(asked, torch.stack(orders).to(order_N.device)))
@@ -159,13 +157,34 @@ def deletion(asked: Asked, orders_BN: Tensor) -> Tensor:
 def shuffled(asked: Asked, generator: torch.Generator, *, head_only: bool) -> nn.Module:
     """A copy with the weights of its last layer, or of all, in random order; the front as it is."""
     other = copy.deepcopy(asked.network)
-    layers = [m for m in other.modules() if isinstance(m, (nn.Linear, *CONVOLUTIONS))]
-    heads = [layer.weight for layer in layers[-1:]]
+    # What was solved rather than trained, such as a regression, lies in kept buffers.
+    every = [p for p in other.state_dict().values() if p.ndim > 1 and p.is_floating_point()]
     with torch.no_grad():
-        for weight in heads if head_only else [p for p in other.parameters() if p.ndim > 1]:
+        shape = asked.network(asked.signals_1CT).shape[1:]
+        for weight in _heads(other, shape) or every[-1:] if head_only else every:
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
             weight.copy_(weight.flatten()[order].view_as(weight))
     return other
+
+
+def _heads(network: nn.Module, shape: Sequence[int]) -> list[Tensor]:
+    """The weights that end in as many numbers as there are outputs, (…) of one example.
+
+    There may be several, such as a linear part beside the deep one.
+    """
+    sizes = {math.prod(shape[first:]) for first in range(len(shape))} | {*shape} - {1}
+    usual, kept = (nn.Linear, *CONVOLUTIONS), network.state_dict().keys()
+    return [
+        weight.data
+        for place, module in network.named_modules()
+        for name, weight in [
+            *module.named_parameters(recurse=False),
+            *module.named_buffers(recurse=False),
+        ]
+        if weight.ndim > 1
+        and f"{place}.{name}".removeprefix(".") in kept
+        and weight.shape[0 if isinstance(module, usual) else -1] in sizes
+    ]
 
 
 def curve(checks: Sequence[Check]) -> Lines:

@@ -25,6 +25,9 @@ MOST_WORDS = 8
 """Words of a recording, of which each is explained by itself."""
 
 
+FALLEN = "forecast (100%: as it is, 0%: lower by the spread of the past)"
+
+
 @dataclass(frozen=True)
 class Timed:
     """A letter or a word in a recording."""
@@ -45,8 +48,6 @@ class Question:
     unit: str
     """What evidence is told in."""
     asked: Asked
-    signed: bool = True
-    """False for a forecast: there no side is the wrong one."""
     value: float | None = None
     """Of a forecast: the value that is explained, in people's unit."""
     thing: str = "answer's share"
@@ -107,17 +108,19 @@ def of_step(
         value_B: Tensor = outputs_BVHO[:, number, ahead - 1, axes.middle].float() * factor
         return value_B
 
-    plain = _asked(network, signals_1CT, axes, value, value)
-    now, nothing = plain.measured(torch.stack([plain.field_FU, plain.blank_FU]), value)
-    far = max(float((now - nothing).abs()), 1e-9 * max(1.0, float(now.abs())))
+    now = _asked(network, signals_1CT, axes, value, value).measured(signals_1CT, value)
+    past = signals_1CT[0, number, : signals_1CT.shape[2] - axes.horizon] * factor
+    known = past[~past.isnan()].double()
+    spread = float(known.std(correction=0)) if len(known) else 0.0
+    spread = spread or max(1e-9, float(now.abs()))
 
-    def near(outputs_BVHO: Tensor) -> Tensor:
-        return 1 - (value(outputs_BVHO).double() - now).abs() / far
+    def kept(outputs_BVHO: Tensor) -> Tensor:
+        kept_B: Tensor = 1 - (now - value(outputs_BVHO).double()) / spread
+        return kept_B
 
     about = f"{names[number]}, {ahead} step{'s' * (ahead > 1)} ahead"
-    asked = _asked(network, signals_1CT, axes, value, near)
-    thing = "forecast's nearness (1: as it is, 0: as far off as from a flat past)"
-    return Question(about, names[number], asked, False, float(now) + offset, thing)
+    asked = _asked(network, signals_1CT, axes, value, kept)
+    return Question(about, names[number], asked, float(now) + offset, FALLEN)
 
 
 def of_words(

@@ -9,7 +9,7 @@ said by the task's ``axes``; what is asked follows from the answers (``questions
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ from glassnet.explain.numbertrust import Check
 from glassnet.explain.questions import Question, Timed
 from glassnet.metrics import answered
 from glassnet.progress import tell
-from glassnet.task import Axes, Review
+from glassnet.task import Axes, Metric, Review
 from glassnet.trained import Trained
 from glassnet.views import worst_mistakes
 
@@ -197,7 +197,7 @@ def validation(
     if not len(review.examples):
         raise UserError(f"{trained.run.path} has no validation examples to explain; give an input.")
     asker = _asker(one, review, methods, step)
-    found = asker.explain(given(review, ranked(review), asker), check=True)
+    found = asker.explain(given(review, ranked(review, _metric(one)), asker), check=True)
     name, run = one.recipe.network.name, str(trained.run.path)
     return replace(found, network=name, run=run, notes=[*notes, *found.notes])
 
@@ -209,7 +209,7 @@ def reviewed(trained: Trained, review: Review[Any]) -> tuple[Sequences, Sequence
     if not of_sequences(trained) or not len(review.examples):
         return None
     asker, name = _asker(trained, review, QUICK, None), trained.recipe.network.name
-    wrong, right = _order(review)
+    wrong, right = _order(review, _metric(trained))
     typical = right[len(right) // 2 : len(right) // 2 + 1]
     plain = replace(asker, methods={})
     largest = plain.explain(given(review, wrong[: sequencespage.HEARD], asker), check=False)
@@ -312,8 +312,7 @@ class Asker:
             tell("testing the methods", done, len(self.methods))
             if some:
                 examples = [one.asked for one in some]
-                signed, thing = some[0].signed, some[0].thing
-                found.append(numbertrust.check(name, method, examples, signed=signed, thing=thing))
+                found.append(numbertrust.check(name, method, examples, some[0].thing))
         tell("testing the methods", len(self.methods), len(self.methods))
         return found
 
@@ -335,6 +334,13 @@ def _axes(trained: Trained) -> Axes:
 
 def _classes(facts: Any, trained: Trained) -> Sequence[str]:
     return list(trained.task.output_names(facts))
+
+
+def _metric(trained: Trained) -> Metric:
+    """The figure by which the answer to a single example is called better or worse."""
+    task = trained.task
+    names = task.chosen_by or (task.metrics[0].name,)
+    return next(metric for metric in task.metrics if metric.name == names[0])
 
 
 def _chosen(names: Sequence[str]) -> dict[str, Any]:
@@ -416,13 +422,13 @@ def _ended(signals_1CT: Tensor) -> Tensor:
 # --- From validation examples ---------------------------------------------------------------------
 
 
-def ranked(review: Review[Any]) -> list[int]:
+def ranked(review: Review[Any], metric: Metric) -> list[int]:
     """Positions of the worst answers, then of the best ones."""
-    wrong, right = _order(review)
+    wrong, right = _order(review, metric)
     return list(dict.fromkeys([*wrong[:SOME], *right[:SOME]]))
 
 
-def _order(review: Review[Any]) -> tuple[list[int], list[int]]:
+def _order(review: Review[Any], metric: Metric) -> tuple[list[int], list[int]]:
     """Positions of wrong answers, the worst first, and of right ones, the best first.
 
     Of answers that are never quite right, the worse half and the better half.
@@ -433,22 +439,13 @@ def _order(review: Review[Any]) -> tuple[list[int], list[int]]:
         right = (answered(outcome) == outcome.targets).nonzero().flatten()
         best = right[shares[right].argsort(descending=True, stable=True)]
         return list(worst_mistakes(outcome)), best.tolist()
-    errors = torch.tensor(list(_errors(review)))
+    sign = -1 if metric.better == "higher" else 1
+    number = min(RANKED, len(outcome.targets))
+    each = [sign * metric.compute(outcome[torch.tensor([n])]) for n in range(number)]
+    errors = torch.tensor(each, dtype=torch.float64)
     order = errors.nan_to_num().argsort(descending=True, stable=True).tolist()
     half = (len(order) + 1) // 2
     return order[:half], order[half:][::-1]
-
-
-def _errors(review: Review[Any]) -> Iterator[float]:
-    """How wrong each answer is: what was trained to be small, or the distance from what came."""
-    outcome = review.outcome
-    for n in range(min(RANKED, len(outcome.targets))):
-        one = outcome[torch.tensor([n])]
-        if one.outputs.is_floating_point() and one.targets.is_floating_point():
-            yield float((one.outputs.flatten()[: one.targets.numel()] - one.targets.flatten())
-                        .nan_to_num().abs().mean())  # fmt: skip
-        else:
-            yield float((one.outputs != one.targets).double().mean())
 
 
 def given(review: Review[Any], positions: Sequence[int], asker: Asker) -> list[Given]:

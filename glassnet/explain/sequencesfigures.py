@@ -16,6 +16,7 @@ from glassnet.explain.attribution import Attribution
 from glassnet.figures import (
     Bar,
     Bars,
+    Cell,
     Grid,
     Ground,
     Lines,
@@ -26,6 +27,7 @@ from glassnet.figures import (
     Sounds,
     Span,
     Strip,
+    Table,
     Tick,
     Track,
     png,
@@ -48,6 +50,8 @@ PAST = 4
 """Of a forecast so many horizons of the past are drawn."""
 STRONG = 0.75
 """Share of the colour behind a curve where evidence is strongest."""
+WRITTEN = 300
+"""Letters of a sequence in a table."""
 PLACES = 24
 """Columns of a grid over time."""
 
@@ -193,6 +197,8 @@ def along_time(one: Shown, axes: Axes) -> list[Grid]:
     values_CT = torch.tensor(found.values, dtype=torch.float64).view(one.field.shape)
     parts = values_CT.tensor_split(min(PLACES, values_CT.shape[1]), dim=1)
     times = _times(axes, values_CT.shape[1])
+    if axes.horizon:
+        times = [float(t - len(times) + axes.horizon) for t in range(len(times))]
     starts, at = [], 0
     for part in parts:
         starts.append(f"{times[at]:.4g}")
@@ -221,7 +227,7 @@ def forecasts(one: Shown, axes: Axes) -> list[Lines | Bars]:
             drawn.append(_forecast(one, axes, number, one.name, None))
         for found in each.evidence:
             values_CT = torch.tensor(found.values).view(one.field.shape)
-            title = f"{one.name}: what {each.about} looks back at, by {_method(found)}"
+            title = f"{one.name}: what “{each.about}” looks back at, by {_method(found)}"
             heat_T = colours.strength(values_CT)[number]
             drawn += [_forecast(one, axes, number, title, heat_T, found), _by_channel(
                 values_CT, axes, title, each.unit)]  # fmt: skip
@@ -270,7 +276,7 @@ def _by_channel(values_CT: Tensor, axes: Axes, title: str, unit: str) -> Bars:
 
 
 def logos(one: Shown, axes: Axes, said: str) -> list[Logo]:
-    """Each letter as high as what it adds to the answer; without evidence, the letters alone."""
+    """Each letter as high as what it adds to the answer."""
     from glassnet.explain.sequencespage import complete
 
     drawn = []
@@ -285,11 +291,23 @@ def logos(one: Shown, axes: Axes, said: str) -> list[Logo]:
                 Logo(title, letters, height_TC.tolist(), y_label=each.unit, first=int(axes.first),
                      note=complete(found).strip())
             )  # fmt: skip
-        if not each.evidence:
-            heights = one.field.nan_to_num().T.tolist()
-            title = f"{one.name}: {said}"
-            drawn.append(Logo(title, letters, heights, y_label="", first=int(axes.first)))
     return drawn
+
+
+def spelled(found: Sequences) -> Table:
+    """Sequences as they are written, with what was answered and what is right."""
+    rows: list[list[Cell]] = []
+    for one in found.examples:
+        known_T = ~one.field.isnan().any(0)
+        letters = "".join(found.axes.channels[c] for c in one.field[:, known_T].argmax(0).tolist())
+        share = one.probabilities.get(one.answer)
+        rows.append([one.name, one.answer, share, one.truth, _cut(letters)])
+    columns = ["sequence", "answered", "share", "right", "letters"]
+    return Table("Sequences", columns, rows)
+
+
+def _cut(letters: str) -> str:
+    return letters if len(letters) <= WRITTEN else letters[:WRITTEN] + " …"
 
 
 def mutated(one: Shown, axes: Axes) -> Grid:

@@ -22,6 +22,7 @@ from glassnet.explain.sequencesfigures import (
     logos,
     mutated,
     place,
+    spelled,
 )
 from glassnet.figures import Block, Document, Section
 
@@ -96,6 +97,8 @@ def _drawn(found: Sequences) -> list[Block]:
     axes = found.axes
     if axes.rate:
         return [heard(found)] if found.examples else []
+    if axes.letters and not any(e.evidence for one in found.examples for e in one.explained):
+        return [spelled(found)] if found.examples else []
     for one in found.examples:
         if axes.letters:
             blocks += logos(one, axes, said(one))
