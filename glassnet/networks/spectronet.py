@@ -89,7 +89,7 @@ class SpectroNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * width, num_outputs)
         initialize(self)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, mels_BMU: Tensor) -> Tensor:
         """Return the logits (B, num_outputs)."""
