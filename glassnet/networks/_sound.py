@@ -85,7 +85,9 @@ class LogMel(nn.Module):
 
     def log_mel(self, sounds_B1S: Tensor) -> Tensor:
         """Return the natural logarithm of the power in each band, (B, M, U), not normalized."""
-        wave_BS = sounds_B1S[:, 0].float().nan_to_num(0.0)
+        # Half precision is too coarse for a power; `glassnet trace` computes in float64.
+        exact = torch.promote_types(sounds_B1S.dtype, torch.float32)
+        wave_BS = sounds_B1S[:, 0].to(exact).nan_to_num(0.0)
         num_frames = self.frames(wave_BS.shape[1])
         half = self.num_fft // 2
         behind = (num_frames - 1) * self.hop + self.num_fft - half - wave_BS.shape[1]

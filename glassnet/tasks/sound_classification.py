@@ -177,5 +177,6 @@ TASK = Task(
         "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
+    axes=lambda facts, network: hearing.axes(network, facts.rate),
     output_names=lambda facts: facts.classes,
 )
