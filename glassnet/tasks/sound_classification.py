@@ -7,7 +7,8 @@ in class folders; a list with paths and labels; files whose names say it (`--nam
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,8 +33,9 @@ from glassnet.data.sounds import Ask, ClassSoundFacts
 from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.network import build_network
+from glassnet.networks._sound import LogMel
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
-from glassnet.signals import listening, spectral
+from glassnet.signals import hearing, listening, spectral
 from glassnet.signals.listening import Hide, Mel
 from glassnet.signals.waves import Waves
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
@@ -117,15 +119,17 @@ def score(network: nn.Module, examples: Examples[Batch], facts: ClassSoundFacts)
     return learners.score(network, examples, facts, batches)
 
 
-def logistic(
+def plainly(
     recipe: SoundClassification,
     known: Examples[Batch],
     asked: Examples[Batch],
     facts: ClassSoundFacts,
+    *,
+    method: Callable[[Examples[Batch], Examples[Batch], int, LogMel], Outcome],
 ) -> Outcome:
-    """A line on the mean spectrum."""
+    """What a plain method makes of the spectrogram that the network reads."""
     first, _ = listening.front(recipe.mel, recipe.hide, facts.rate)
-    return spectral.logistic(known, asked, len(facts.classes), first)
+    return method(known, asked, len(facts.classes), first)
 
 
 def predict(
@@ -164,7 +168,10 @@ TASK = Task(
     cut=cut,
     score=score,
     metrics=metrics.CLASSIFICATION,
-    baselines={"logistic regression on the mean spectrum": logistic},
+    baselines={
+        "logistic regression on the mean spectrum": partial(plainly, method=spectral.logistic),
+        "nearest neighbour with dynamic time warping": partial(plainly, method=spectral.nearest),
+    },
     predict=predict,
     decide=decisions.decide,
     reading=readings.classification,
