@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -499,3 +500,18 @@ def test_examples_on_a_gpu_equal_those_on_the_cpu(tmp_path: Path) -> None:
     index = torch.tensor([3, 1])
     assert torch.equal(joined.batch(index).inputs, examples.batch(index).inputs)
     assert isinstance(facts, SoundFacts)
+
+
+def test_sounds_in_an_archive_are_those_in_the_folder(tmp_path: Path) -> None:
+    classes(tmp_path / "set", each=3)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "set")
+    shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path, "set")
+    rows = torch.arange(6)
+    expected = sounds.open_sounds(tmp_path / "set", Ask())
+    batch = expected.examples(rows, expected.facts(rows)).batch(rows)
+    for name in ("packed.zip", "packed.tar.gz"):
+        source = sounds.open_sounds(tmp_path / name, Ask())
+        found = source.examples(rows, source.facts(rows)).batch(rows)
+        assert torch.equal(found.inputs, batch.inputs)
+        assert torch.equal(found.targets, batch.targets)
+        assert sources.look(tmp_path / name).details["num_rows"] == 6

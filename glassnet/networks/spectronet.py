@@ -12,7 +12,8 @@ joined by a dense layer, frame by frame, and mean and maximum over time go to th
 
 | spectrogram | stem     | stages                       | parameters | multiplications |
 |-------------|----------|------------------------------|------------|-----------------|
-| 64 × 100    | 32×32×50 | 32×32×50, 64×16×25, 128×8×13 |    438,378 |      67 million |
+| 40 × 100    | 32×20×50 | 32×20×50, 64×10×25, 128×5×13 |    391,530 |      49 million |
+| 64 × 100    | 32×32×50 | 32×32×50, 64×16×25, 128×8×13 |    440,682 |      78 million |
 
 How ours differs from the paper:
 - frequency is never averaged away, and the maximum over time stands beside the mean: a short event
