@@ -121,7 +121,7 @@ def changed(recipe: Any, group: str, **values: Any) -> Any:
     return recipe.model_copy(update={group: part})
 
 
-INDEPENDENT = {"table", "images", "texts", "pairs", "dna", "series"}
+INDEPENDENT = {"table", "images", "texts", "pairs", "dna", "series", "sounds"}
 """Kinds of data whose rows may be drawn at random, so that every mode of validation is right."""
 
 

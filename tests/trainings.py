@@ -147,6 +147,8 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_dna(path, folder, count)
     if kind == "series":
         return _raw_series(path, folder, count)
+    if kind == "sounds":
+        return _raw_sounds(path, folder, count)
     if kind == "corpus":
         return _raw_prompts(path, folder, count)
     if kind == "pairs":
@@ -169,6 +171,18 @@ def _raw_texts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     from glassnet.data import textlayouts
 
     return _lines(textlayouts.find(path).texts[:count], folder)
+
+
+def _raw_sounds(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    """The first recordings, as files in a folder of their own whose order is theirs."""
+    from glassnet.data import soundlayouts
+
+    found = soundlayouts.find(path)
+    into = folder / "new"
+    into.mkdir()
+    for number, name in enumerate(found.names[:count]):
+        (into / f"{number}{Path(name).suffix}").write_bytes(found.files.read(name))
+    return sorted(into.iterdir()), into
 
 
 def _raw_dna(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

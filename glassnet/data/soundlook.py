@@ -27,6 +27,8 @@ def look(path: str | Path, target: str | None) -> Look | None:
     from glassnet.data import soundlayouts
     from glassnet.data.sounds import Ask, SoundRows
 
+    target = target or None
+
     entry = _entry(where)
     asked = {key: value for key, value in entry.items() if key in ("names", "held_out")}
     try:
@@ -94,7 +96,8 @@ def _told(rows: Any) -> tuple[list[tuple[str, str]], list[Problem], dict[str, An
     details = {
         "num_rows": len(found), "classes": dict(labels), "parts": dict(parts),
         "speakers": dict(people), "rates": dict(rates), "channels": dict(channels),
-        "seconds": sum(seconds), "transcripts": len(texts), "words": _words(texts), "choice": few(found.transcripts or []),
+        "seconds": sum(seconds), "transcripts": len(texts), "words": _words(texts),
+        "choice": few(found.transcripts or []),
     }  # fmt: skip
     return summary, problems, details
 

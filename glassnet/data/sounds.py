@@ -1,8 +1,7 @@
 """Recordings as a source: files -> int16 samples of one channel at one rate, decoded once.
 
-``SoundRows`` is what both tasks of sounds read: which rows there are (``soundlayouts``), at which
-rate, decoded (``soundfiles``) into memory or the cache (``soundcache``), and what is odd about
-them. ``SoundSource`` adds classes to it.
+``SoundRows`` is what both tasks of sounds read: the rows (``soundlayouts``), decoded
+(``soundfiles``) into memory or the cache (``soundcache``). ``SoundSource`` adds classes to it.
 """
 
 from __future__ import annotations

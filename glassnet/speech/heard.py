@@ -257,3 +257,24 @@ def choose(outcome: Outcome | None) -> Weights:
 
     grid = [Weights(alpha=a, beta=b, examples=number) for a in ALPHAS for b in BETAS]
     return min(grid, key=mistakes)
+
+
+# --- A plain method to compare with ---------------------------------------------------------------
+
+
+def most_frequent(
+    recipe: Any, known: Examples[Batch], asked: Examples[Batch], facts: Any
+) -> Outcome:
+    """Always the transcript that training heard most often: what a network that is deaf could do."""
+    texts: Any = known
+    counts: dict[tuple[int, ...], int] = {}
+    for row in texts.targets.tolist():
+        text = tuple(token for token in row if token != BLANK)
+        counts[text] = counts.get(text, 0) + 1
+    best = max(counts, key=lambda text: (counts[text], text))
+    others: Any = asked
+    targets = others.targets.cpu()
+    found = [(best, 0.0, 0.0, 0)]
+    rows = [_judged(math.nan, target_L, found, facts, None)[0] for target_L in targets]
+    answers = torch.tensor(best, dtype=torch.int64).expand(len(targets), -1)
+    return Outcome(torch.stack(rows), targets, answers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -199,6 +199,7 @@ TASK = Task(
     full_score=full_score,
     metrics=heard.METRICS,
     chosen_by=("wer", "loss"),
+    baselines={"most frequent transcript": heard.most_frequent},
     predict=predict,
     decide=decide,
     decision=Weights,
