@@ -265,7 +265,7 @@ def choose(outcome: Outcome | None) -> Weights:
 def most_frequent(
     recipe: Any, known: Examples[Batch], asked: Examples[Batch], facts: Any
 ) -> Outcome:
-    """Always the transcript that training heard most often: what a network that is deaf could do."""
+    """Always the transcript that training had most often: what a deaf network could answer."""
     texts: Any = known
     counts: dict[tuple[int, ...], int] = {}
     for row in texts.targets.tolist():
