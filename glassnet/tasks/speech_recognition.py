@@ -31,7 +31,15 @@ from glassnet.signals.waves import Waves
 from glassnet.speech import ctc, heard, listening, models, transcribe, views
 from glassnet.speech.heard import Weights
 from glassnet.speech.knobs import (
-    Beam, Heard, Join, Language, Longest, Lowercase, NumTokens, Punctuation, Text,
+    Beam,
+    Heard,
+    Join,
+    Language,
+    Longest,
+    Lowercase,
+    NumTokens,
+    Punctuation,
+    Text,
 )  # fmt: skip
 from glassnet.speech.listening import Listener
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Reading, Task
