@@ -144,7 +144,9 @@ def test_n_grams_sum_to_one_and_know_what_follows() -> None:
 
 def test_weights_are_those_with_the_fewest_mistakes_and_choose_among_candidates() -> None:
     right, wrong = [-5.0, -1.0, 1.0, 0.0, 0.0], [-4.0, -9.0, 1.0, 1.0, 3.0]
-    columns = torch.tensor([[0.0, 3.0, 1.0, 1.0, 3.0, 3.0, *wrong, *right]], dtype=torch.float64)
+    columns = torch.tensor(
+        [[0.0, 3.0, 1.0, 3.0, 1.0, 3.0, 1.0, 3.0, *wrong, *right]], dtype=torch.float64
+    )
     answers = torch.tensor([[[4, 4, 4], [5, 5, 0]]])
     outcome = Outcome(columns, torch.tensor([[5, 5]]), answers)
     assert heard.wer(Weights(alpha=0, beta=0).apply(outcome)) == 1
