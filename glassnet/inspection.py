@@ -36,7 +36,8 @@ def inspect(
         UserError: If the data cannot be read, or have no such target.
     """
     look = sources.look(str(reference), target=target)
-    if look.kind in ("pairs", "corpus", "dna", "sounds"):  # the reader itself has looked
+    # The reader itself has looked: these are no rows of a table.
+    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline"):
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
     if source is None:
@@ -64,6 +65,8 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         raise UserError(
             f"--fix {out}: texts in files of their own are not repaired; the findings name them."
         )
+    if look.kind == "timeline":
+        raise UserError(f"--fix {out}: series in time are not repaired; the findings say what is.")
     if look.kind == "corpus":
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     if look.kind == "sounds":

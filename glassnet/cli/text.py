@@ -136,14 +136,18 @@ def _clipped(text: str) -> str:
 def predictions(found: Sequence[Any], options: Any) -> str:
     """The first answers."""
     rows = [[p.input, "" if p.answer is None else p.answer, _details(p)] for p in found[:SHOWN]]
-    lines = [table(["input", "answer", ""], rows)]
-    if len(found) > SHOWN:
-        lines.append(f"… {len(found):,} in all")
+    columns, num = ["input", "answer", ""], len(found)
+    if _answers_are_rows(found):
+        columns, *rows = _rows_of_rows(found)
+        rows, num = rows[:SHOWN], len(rows)
+    lines = [table(columns, rows)]
+    if num > SHOWN:
+        lines.append(f"… {num:,} in all")
     if failed := sum(p.answer is None for p in found):
         lines.append(f"{failed:,} could not be answered: see their `error` in -o answers.csv")
     if options.output:
         lines.append(f"written to {options.output}")
-    elif len(found) > SHOWN:
+    elif num > SHOWN:
         lines.append("-o answers.csv writes them all")
     return "\n".join(lines)
 
@@ -273,7 +277,24 @@ def _details(prediction: Any) -> str:
     return "  ".join([*parts, str(prediction.details.get("error", ""))]).rstrip()
 
 
+def _answers_are_rows(found: Sequence[Any]) -> bool:
+    """Whether each answer is a list of rows itself, such as the steps of a forecast."""
+    return bool(found) and all(isinstance(p.answer, list) and p.answer for p in found)
+
+
+def _rows_of_rows(found: Sequence[Any]) -> list[list[Any]]:
+    """The columns, then a row for each row of each answer; the input where it has a name."""
+    names = list(dict.fromkeys(name for p in found for row in p.answer for name in row))
+    named = any(p.input for p in found)
+    rows = [[*([p.input] * named), *(row.get(name, "") for name in names)]
+            for p in found for row in p.answer]  # fmt: skip
+    return [["input"] * named + names, *rows]
+
+
 def _csv_rows(found: Sequence[Any]) -> Iterable[list[Any]]:
+    if _answers_are_rows(found):
+        yield from _rows_of_rows(found)
+        return
     classes = sorted({c for p in found for c in p.details.get("probabilities", {})})
     errors = any("error" in p.details for p in found)
     others = list(dict.fromkeys(k for p in found for k in p.details if k not in _KNOWN))

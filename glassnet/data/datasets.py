@@ -152,7 +152,7 @@ def _bring(
     for spelling in dict.fromkeys(spellings):
         found = None if local is None else local / spelling
         if found is not None and (found.is_file() or (item.contents and found.is_dir())):
-            _link(item, local / spelling, folder, spellings)
+            _link(item, found, folder, spellings)
             return
     for spelling in spellings:
         held = folder / spelling

@@ -32,6 +32,7 @@ DEFAULT_LONGEST = 20_000
 ENOUGH_ROWS = 20
 """Fewer labels that are nearly all different may still be classes."""
 NAMED = 10
+MADE_OF: dict[Alphabet, str] = {"dna": "nucleotides", "protein": "amino acids"}
 
 
 class DnaFacts(Facts):
@@ -195,8 +196,7 @@ class DnaSource:
                 "acids, dna for nucleotides; other alphabets are read by --task "
                 "text-classification --units characters."
             )
-        self._reject([*wrong], "have letters that are no nucleotides" if self.alphabet == "dna"
-                     else "have letters that are no amino acids", wrong)  # fmt: skip
+        self._reject([*wrong], f"have letters that are no {MADE_OF[self.alphabet]}", wrong)
         self._reject(empty, "are empty")
         self._reject(bare, "have no label")
         kept = [row for row in range(len(found.texts)) if row not in gone]
@@ -260,8 +260,8 @@ class DnaSource:
         told = f"{len(groups) - len(number):,} of {len(groups):,} sequences repeat an earlier one"
         self._tell(many, told, "splits that are drawn keep equal sequences together", "note")
         torn = [one for one in many if len({self.labels[row] for row in one}) > 1]
-        self._tell(torn, f"{len(torn):,} sequences occur with several labels",
-                   "at most one of them can be answered rightly; check the labels", "warning")  # fmt: skip
+        what = f"{len(torn):,} sequences occur with several labels"
+        self._tell(torn, what, "one label at most can be right; check them", "warning")
         if self._parts is not None:
             across = [one for one in many if len({self._parts[row] for row in one}) > 1]
             what = f"{len(across):,} sequences stand in several parts (train, validation, test)"
@@ -363,7 +363,7 @@ def look_at(found: Found, path: str | Path) -> Look:
     middle = lengths[len(lengths) // 2]
     summary = [
         ("Kind", found.form),
-        ("Sequences", f"{len(found.texts):,} of {'nucleotides' if alphabet == 'dna' else 'amino acids'}"),
+        ("Sequences", f"{len(found.texts):,} of {MADE_OF[alphabet]}"),
         *(columns if found.text else []),
         ("Parts", ", ".join(f"{p} {n:,}" for p, n in parts.items()) if len(parts) > 1
          else "none of its own"),

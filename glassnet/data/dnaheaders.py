@@ -1,4 +1,4 @@
-"""Labels in the headers of FASTA records: ``>name|label``, ``>name label``, ``>name class=label``."""
+"""Labels in headers of FASTA: ``>name|label``, ``>name label``, ``>name class=label``."""
 
 from __future__ import annotations
 

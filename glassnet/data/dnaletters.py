@@ -59,9 +59,9 @@ def encode(sequence: str, alphabet: Alphabet) -> Codes:
 
 
 def cleaned(sequence: str) -> str:
-    """Without white space, and without the * that ends a protein.
+    r"""Without white space, and without the * that ends a protein.
 
-    >>> cleaned(" acg t\\n")
+    >>> cleaned(" acg t\n")
     'acgt'
     """
     return "".join(sequence.split()).removesuffix("*")

@@ -82,7 +82,9 @@ def of_folder(
     chosen = _chosen(path, lists)
     rows: list[dict[str, str]] = []
     found: dict[str, Path] = {}
-    names, parts, missing = [], [], []
+    names: list[str] = []
+    parts: list[str] = []
+    missing: list[str] = []
     for table in chosen:
         read = _rows(table)
         column = _path_column(read, table, where)
@@ -94,17 +96,15 @@ def of_folder(
         for row in read:
             place = where.find(table, row[column])
             if place is None:
-                if is_sound(row[column]) or len(missing) or found:
-                    missing.append(row[column])
+                missing.append(row[column])
                 continue
             name = where.name(place)
             found[name] = place
             names.append(name)
             rows.append({key: value for key, value in row.items() if key != column})
             parts.append(part_of(table.name) or "train")
-    fields = {
-        key: [row.get(key, "") for row in rows] for key in dict.fromkeys(k for r in rows for k in r)
-    }
+    columns = dict.fromkeys(key for row in rows for key in row)
+    fields = {key: [row.get(key, "") for row in rows] for key in columns}
     label, words = _meant(lists[0], fields, target, text)
     result = Found(Listed(found), names, fields=fields, form="a list of sounds")
     result.labels = fields[label] if label else None
@@ -135,14 +135,15 @@ def _parsed(path: Path, text: str) -> list[dict[str, str]]:
         return _of_json(path, text)
     first = text.partition("\n")[0]
     separator = max("\t|;,", key=first.count)
-    quoting = csv.QUOTE_MINIMAL if separator in ",;" else csv.QUOTE_NONE  # TSV has bare quotes
+    quoting: Any = csv.QUOTE_MINIMAL if separator in ",;" else csv.QUOTE_NONE  # TSV: bare quotes
     table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting))
     table = [row for row in table if any(cell.strip() for cell in row)]
     if not table:
         return []
     header = [cell.strip() for cell in table[0]]
     usual = {*LABELS, *TEXTS, *SPEAKERS, *_PATHS}
-    if not any(cell.lower() in usual for cell in header):
+    bare = separator == "|" and not any(cell.lower() in usual for cell in header)
+    if bare or any(is_sound(cell) for cell in header):
         header = [f"column {n}" for n in range(1, len(header) + 1)]
         table.insert(0, header)
     return [

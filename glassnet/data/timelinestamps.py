@@ -140,9 +140,7 @@ def _of_texts(column: pl.Series, form: str | None) -> Stamps | None:
     zoned = bool(text.str.contains(r":\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})$").fill_null(False).all())
     forms = [*cells.DATES, "quarters", *FURTHER]
     forms.remove("clock")
-    rows = [
-        (name, _written(bare if zoned else text, name)) for name in forms if _likely(text, name)
-    ]
+    rows = [(name, _written(bare if zoned else text, name)) for name in forms if _likely(text, name)]
     least = 0.5 * (len(text) - text.null_count())
     rows = [(name, dates) for name, dates in rows if len(dates) - dates.null_count() > least]
     if not rows:
@@ -319,7 +317,9 @@ def _candidates(values: Ints, stamps: Stamps) -> list[Calendar]:
         first = int(number[0])
         found.append(Calendar(unit="business days", count=1, origin=first, form=stamps.form))
     seconds = max(1, round(usual / MICRO))
-    found.append(Calendar(unit="seconds", count=seconds, origin=int(values[0]), form=stamps.form))
+    found.append(
+        Calendar(unit="seconds", count=seconds, origin=int(values[0]), form=stamps.form)
+    )
     return found
 
 

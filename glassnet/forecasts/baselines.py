@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from glassnet.forecasts import regression
 from glassnet.forecasts.scoring import answered
+from glassnet.networks._forecast import Answer, window
 from glassnet.task import Examples, Outcome
 
 Plain = Callable[[Any, Examples[Any], Examples[Any], Any], Outcome]
@@ -70,8 +72,39 @@ def _plain(forecast: Callable[[Tensor, int, int], Tensor]) -> Plain:
     return answer
 
 
+def linear(_recipe: Any, known: Examples[Any], asked: Examples[Any], facts: Any) -> Outcome:
+    """Ridge regression from the past of each variable, solved on all windows that were known."""
+    plain = Linear((len(facts.channels), facts.context + facts.horizon), facts)
+    where: Any = known.rows.device
+    plain.to(where)
+    windows: Any = known
+    everything = torch.arange(len(known), device=where)
+    moments = windows.moments[:, 1].cpu()
+    regression.begin(plain, windows.batch, everything, everything[:0], moments, facts.seasons)
+    with torch.inference_mode():
+        return answered(asked, plain)
+
+
+class Linear(nn.Module):
+    """The regression that networks begin with, and nothing else."""
+
+    def __init__(self, input_shape: tuple[int, ...], facts: Any):
+        super().__init__()
+        variables, horizon = len(facts.target), facts.horizon
+        self.answer = Answer(input_shape, 1, variables, horizon, "regression", "mean")
+
+    def forward(self, series_BCT: Tensor) -> Tensor:
+        """Return forecasts (B, V, H)."""
+        answer = self.answer
+        seen = window(series_BCT, answer.variables, answer.horizon, answer.subtract)
+        assert answer.regression is not None
+        forecast_BVH: Tensor = answer.regression(seen) + seen.centre_BV1
+        return forecast_BVH
+
+
 BASELINES: dict[str, Plain] = {
     "last value": _plain(naive),
     "last season": _plain(seasonal),
     "straight line": _plain(drift),
+    "linear regression": linear,
 }

@@ -21,6 +21,8 @@ KERNEL = 5
 MOST_STEPS = 128
 """Steps that are left of a signal with one answer: more cost time, and gradients reach no
 farther."""
+MOST_OF_A_PAST = 48
+"""Steps that are left of a past that is to be continued: a look of every variable by itself."""
 FRAME_STRIDE = 4
 """Of 10 ms each: 25 frames a second, a little more than letters are spoken in."""
 
@@ -68,4 +70,6 @@ def stride_for(reads: str, stride: int | None, longest: int) -> int:
     """
     if stride is not None:
         return stride
-    return FRAME_STRIDE if reads == "frames" else math.ceil(longest / MOST_STEPS)
+    if reads == "frames":
+        return FRAME_STRIDE
+    return math.ceil(longest / (MOST_OF_A_PAST if reads == "forecast" else MOST_STEPS))

@@ -85,7 +85,9 @@ class LogMel(nn.Module):
 
     def log_mel(self, sounds_B1S: Tensor) -> Tensor:
         """Return the natural logarithm of the power in each band, (B, M, U), not normalized."""
-        wave_BS = sounds_B1S[:, 0].float().nan_to_num(0.0)
+        # Half precision is too coarse for a power; `glassnet trace` computes in float64.
+        exact = torch.promote_types(sounds_B1S.dtype, torch.float32)
+        wave_BS = sounds_B1S[:, 0].to(exact).nan_to_num(0.0)
         num_frames = self.frames(wave_BS.shape[1])
         half = self.num_fft // 2
         behind = (num_frames - 1) * self.hop + self.num_fft - half - wave_BS.shape[1]
@@ -96,7 +98,8 @@ class LogMel(nn.Module):
             power_BUF = spectrum_BUF.real.square() + spectrum_BUF.imag.square()
             mel_BMU = (power_BUF @ self.filters_FM).transpose(1, 2)
         loudest_B11 = mel_BMU.amax((1, 2), keepdim=True)
-        return mel_BMU.maximum((loudest_B11 * RANGE).clamp(min=LEAST)).log()
+        found_BMU: Tensor = mel_BMU.maximum((loudest_B11 * RANGE).clamp(min=LEAST)).log()
+        return found_BMU
 
 
 class SpecAugment(nn.Module):
@@ -160,7 +163,8 @@ def mel_filters(rate: int, num_fft: int, mels: int, low: float, high: float) -> 
     Raises:
         ValueError: If a band is narrower than what the window resolves.
     """
-    edges = hertz(torch.linspace(*mel(torch.tensor([low, high])).tolist(), mels + 2))
+    first, last = mel(torch.tensor([low, high])).tolist()
+    edges = hertz(torch.linspace(first, last, mels + 2, dtype=torch.float64))
     bins_F1 = torch.linspace(0, rate / 2, num_fft // 2 + 1, dtype=torch.float64)[:, None]
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     rise_FM = (bins_F1 - lower) / (centre - lower)

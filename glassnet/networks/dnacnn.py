@@ -1,4 +1,4 @@
-"""DnaCNN: motif filters on letters of DNA, and a head that knows places, or looks for them anywhere.
+"""DnaCNN: motif filters on letters of DNA, and a head that knows places or looks everywhere.
 
 Papers: B. Alipanahi, A. Delong, M. Weirauch, B. Frey (2015), "Predicting the sequence specificities
 of DNA- and RNA-binding proteins by deep learning", Nature Biotechnology 33 (DeepBind): filters on
@@ -33,7 +33,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._series import max_over_time, mean_over_time, present
+from glassnet.networks._series import frames, max_over_time, mean_over_time, present
 
 READS = ("signals",)
 STRIDE = 3
@@ -141,16 +141,19 @@ class DnaCNN(nn.Module):
         """Return each member's logits (B, M, O) in training mode, else those of all, (B, O)."""
         if self.places:
             signals_BCT = fitted(signals_BCT, self.length)
-        present_BT = present(signals_BCT)
+        here_BT = present_BT = present(signals_BCT)
         letters_BCT = self.hidden_letters(signals_BCT.nan_to_num(0.0), present_BT)
         kmers_BKT = kmers(letters_BCT, self.kmer)
-        features = self.activation(self.first(kmers_BKT)) * present_BT[:, None]
+        answers = self.first(kmers_BKT) * present_BT[:, None]
+        # The strongest of STRIDE neighbours; the same as after the activation, and cheaper.
+        features = self.activation(nn.functional.max_pool1d(answers, STRIDE, ceil_mode=True))
+        present_BT = frames(present_BT, STRIDE)
         for block in self.blocks:
             features = features + self.activation(block(features)) * present_BT[:, None]
         found_BMD = self.dropout(self.pooled(features, present_BT))
         logits_BMO: Tensor = self.output(self.dropout(self.activation(self.hidden(found_BMD))))
         if self.linear is not None:
-            known = self.counted(letters_BCT, present_BT)[:, None].expand(-1, self.members, -1)
+            known = self.counted(letters_BCT, here_BT)[:, None].expand(-1, self.members, -1)
             logits_BMO = logits_BMO + self.linear(known)
         return logits_BMO if self.training else together(logits_BMO)
 
@@ -167,8 +170,7 @@ class DnaCNN(nn.Module):
         parts = [max_over_time(features, present_BT), mean_over_time(features, present_BT)]
         split = [part.unflatten(1, (self.members, -1)) for part in parts]
         if self.places:
-            coarse = nn.functional.max_pool1d(features, STRIDE, ceil_mode=True)
-            split.append(coarse.unflatten(1, (self.members, -1)).flatten(2))
+            split.append(features.unflatten(1, (self.members, -1)).flatten(2))
         return torch.cat(split, 2)
 
     def counted(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:

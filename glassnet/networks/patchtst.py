@@ -3,12 +3,14 @@
 Paper: Yuqi Nie, Nam H. Nguyen, Phanwadee Sinthong, Jayant Kalagnanam (2023), "A Time Series is
 Worth 64 Words: Long-term Forecasting with Transformers", ICLR.
 
-A patch of 16 steps is one token, and patches overlap by half. Every variable is read by itself,
+A patch of 16 steps is one token. Every variable is read by itself,
 with the same weights, in units of its own window; one dense layer turns the features of all patches
 into all steps of the forecast. The sizes are the paper's for small sets such as ETTh1.
 
 How ours differs:
 - it corrects a linear regression that was solved before the first step (``begin``).
+- patches do not overlap (the paper's overlap by half: ``stride=8``), which makes a step of training
+  three times as fast.
 - layer normalization before each part, where the paper has batch normalization behind it.
 - which values of a patch were measured, and what is known of past and future, is read as well.
 - a past shorter than a patch is one patch; where the paper repeats the last value behind the end,
@@ -47,8 +49,13 @@ class PatchTST(nn.Module):
         ] = 16,
         stride: Annotated[
             int,
-            Field(ge=1, le=512, description="Steps from one patch to the next; `patch` or less."),
-        ] = 8,
+            Field(
+                ge=1,
+                le=512,
+                description="Steps from one patch to the next; `patch` or less. Half of it: as "
+                "in the paper, three times as slow.",
+            ),
+        ] = 16,
         width: Annotated[
             int,
             Field(

@@ -89,7 +89,7 @@ class SpectroNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * width, num_outputs)
         initialize(self)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, mels_BMU: Tensor) -> Tensor:
         """Return the logits (B, num_outputs)."""
@@ -147,11 +147,20 @@ def normalized(norm: nn.BatchNorm2d, maps_BCMU: Tensor, present_BU: Tensor) -> T
     """Batch normalization whose statistics are over the frames that are there."""
     if not norm.training or bool(present_BU.all()):
         return norm(maps_BCMU)  # type: ignore[no-any-return]
-    maps_BMUC = maps_BCMU.permute(0, 2, 3, 1)
-    there_BMU = present_BU[:, None].expand(maps_BMUC.shape[:3])
-    there_NC = norm(maps_BMUC[there_BMU][:, :, None, None])[:, :, 0, 0]
-    normal_BMUC = torch.zeros_like(maps_BMUC).masked_scatter(there_BMU[..., None], there_NC)
-    return normal_BMUC.permute(0, 3, 1, 2)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    there_B11U = present_BU[:, None, None].float()
+    total = (there_B11U.sum() * maps_BCMU.shape[2]).clamp(min=1)
+    maps_BCMU = maps_BCMU.float() * there_B11U
+    mean_C = maps_BCMU.sum((0, 2, 3)) / total
+    variance_C = (maps_BCMU.square().sum((0, 2, 3)) / total - mean_C.square()).clamp(min=0)
+    with torch.no_grad():
+        share = norm.momentum or 0.1
+        norm.running_mean.lerp_(mean_C, share)
+        norm.running_var.lerp_(variance_C, share)
+    scale_C = norm.weight * (variance_C + norm.eps).rsqrt()
+    shift_C = norm.bias - mean_C * scale_C
+    return maps_BCMU * scale_C[:, None, None] + shift_C[:, None, None]
 
 
 def initialize(network: SpectroNet) -> None:

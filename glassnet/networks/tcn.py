@@ -41,7 +41,7 @@ class Block(nn.Module):
         self.first = nn.Conv1d(dim_in, width, kernel)
         self.second = nn.Conv1d(width, width, kernel, stride=2)
         self.shortcut = nn.Conv1d(dim_in, width, 1) if dim_in != width else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout1d(dropout)  # whole features, as in the paper
         for layer in (self.first, self.second):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 

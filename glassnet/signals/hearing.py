@@ -11,7 +11,7 @@ from glassnet.task import Axes
 
 MARKS = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 """Hertz that are told along a spectrogram, where they lie well apart."""
-APART = 0.09
+APART = 0.14
 """Of the height of a spectrogram, between two of them."""
 
 

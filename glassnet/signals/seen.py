@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from glassnet.figures import Images, Lines, Picture, Series, png
 from glassnet.metrics import answered
 from glassnet.networks._series import lengths, present
 from glassnet.signals.warping import thinned
-from glassnet.task import Review
+from glassnet.task import Axes, Review
 
 LOOKED_AT = 1000
 """Series of which one is chosen for each class."""
@@ -91,3 +92,9 @@ def sketch(series: NDArray[np.float32]) -> NDArray[np.uint8]:
             before = rows[max(0, column - 1)]
             image[min(row, before) - 1 : max(row, before) + 1, column] = COLOURS[channel]
     return image
+
+
+def axes(facts: Any, _network: nn.Module) -> Axes:
+    """How people read series: in the unit of each channel, where all were scaled alike."""
+    scale = list(zip(facts.deviations, facts.means, strict=True))
+    return Axes(facts.channels, scale=scale if facts.scale == "channel" else ())

@@ -31,9 +31,10 @@ def lengths(outputs_BUV: Tensor) -> Tensor:
 
 
 def log_shares(outputs_BUV: Tensor) -> Tensor:
-    """Log-probabilities (B, U, V), float32; finite behind the end too."""
+    """Log-probabilities (B, U, V), float32 or more exact; finite behind the end too."""
     ended_BU1 = outputs_BUV[:, :, :1].isnan()
-    return outputs_BUV.float().masked_fill(ended_BU1, 0).log_softmax(2)
+    exact = torch.promote_types(outputs_BUV.dtype, torch.float32)
+    return outputs_BUV.to(exact).masked_fill(ended_BU1, 0).log_softmax(2)
 
 
 def loss(outputs_BUV: Tensor, targets_BL: Tensor) -> Tensor:

@@ -217,5 +217,6 @@ TASK = Task(
         "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
+    axes=seen.axes,
     output_names=lambda facts: facts.classes,
 )

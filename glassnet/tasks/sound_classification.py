@@ -7,7 +7,8 @@ in class folders; a list with paths and labels; files whose names say it (`--nam
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,8 +33,11 @@ from glassnet.data.sounds import Ask, ClassSoundFacts
 from glassnet.decisions import Decision
 from glassnet.learners import between
 from glassnet.network import build_network
+from glassnet.networks._sound import LogMel
+from glassnet.optimizers import Muon
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe
-from glassnet.signals import listening, spectral
+from glassnet.schedules import OneCycle
+from glassnet.signals import hearing, listening, spectral
 from glassnet.signals.listening import Hide, Mel
 from glassnet.signals.waves import Waves
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
@@ -54,7 +58,7 @@ class SoundClassification(Recipe):
     longest: listening.Longest = 30.0
     mel: Mel = Mel()
     network: NetworkKnobs = NetworkKnobs(name="spectronet")
-    fit: Fit = Fit()
+    fit: Fit = Fit(optimizer=Muon(weight_decay=0.05), schedule=OneCycle(pct_start=0.2))
     waves: Waves = Waves()
     hide: Hide = Hide()
     label_smoothing: LabelSmoothing = 0.0
@@ -117,15 +121,17 @@ def score(network: nn.Module, examples: Examples[Batch], facts: ClassSoundFacts)
     return learners.score(network, examples, facts, batches)
 
 
-def logistic(
+def plainly(
     recipe: SoundClassification,
     known: Examples[Batch],
     asked: Examples[Batch],
     facts: ClassSoundFacts,
+    *,
+    method: Callable[[Examples[Batch], Examples[Batch], int, LogMel], Outcome],
 ) -> Outcome:
-    """A line on the mean spectrum."""
+    """What a plain method makes of the spectrogram that the network reads."""
     first, _ = listening.front(recipe.mel, recipe.hide, facts.rate)
-    return spectral.logistic(known, asked, len(facts.classes), first)
+    return method(known, asked, len(facts.classes), first)
 
 
 def predict(
@@ -137,7 +143,8 @@ def predict(
     where = next(network.parameters()).device
     lengths = torch.tensor([len(sound) for sound in heard])
     outputs = torch.empty(len(heard), len(facts.classes))
-    for batch in ragged.sorted_batches(lengths, SCORED * facts.rate):
+    for longer in ragged.sorted_batches(lengths, SCORED * facts.rate):
+        batch = longer.sort().values
         inputs = soundcache.padded([heard[place] for place in batch.tolist()])
         outputs[batch] = learners.answer(network, inputs.to(where)).cpu()
     chosen = decisions.answers(outputs, decision).tolist()
@@ -156,15 +163,18 @@ TASK = Task(
     source=source,
     network=network,
     fill=learners.filler(
-        lr={"muon": 3e-3, "adamw": 3e-3, "adam": 3e-3, "rmsprop": 1e-3, "sgd": 0.1},
+        lr={"muon": 5e-3, "adamw": 3e-3, "adam": 3e-3, "rmsprop": 1e-3, "sgd": 0.1},
         batch_size=lambda n: 2 ** between(4, math.log2(n / 40), 6),
-        epochs=lambda n: between(4, 1500 / math.sqrt(n), 100),
+        epochs=lambda n: between(6, 800 / math.sqrt(n), 100),
     ),
     learner=learner,
     cut=cut,
     score=score,
     metrics=metrics.CLASSIFICATION,
-    baselines={"logistic regression on the mean spectrum": logistic},
+    baselines={
+        "logistic regression on the mean spectrum": partial(plainly, method=spectral.logistic),
+        "nearest neighbour with dynamic time warping": partial(plainly, method=spectral.nearest),
+    },
     predict=predict,
     decide=decisions.decide,
     reading=readings.classification,
@@ -177,5 +187,6 @@ TASK = Task(
         "precision_levels": curves.precision_levels,
         "roc": curves.roc,
     },
+    axes=lambda facts, network: hearing.axes(network, facts.rate),
     output_names=lambda facts: facts.classes,
 )
