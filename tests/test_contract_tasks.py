@@ -377,6 +377,7 @@ def test_raw_inputs_reach_the_network_as_they_did_in_training(
         assert_prompts_were_read(recorder, subject.task.source(trained.recipe), trained, singles)
         return
     seen = torch.cat(recorder.seen).cpu()
+    # What is not there in a sequence is NaN, which equals nothing.
     torch.testing.assert_close(seen, batch.inputs, rtol=0, atol=0, equal_nan=True)
 
 
