@@ -40,6 +40,9 @@ STRIDE = 3
 """Neighbouring steps of which a head that knows places keeps the strongest answer."""
 
 
+COMMON = 0.75
+
+
 class DnaCNN(nn.Module):
     """Members of motif filters, dilated blocks and a head, with a linear part beside them."""
 
@@ -132,8 +135,10 @@ class DnaCNN(nn.Module):
         self.hidden = Dense(members, filters * (2 + steps), hidden)
         self.output = Dense(members, hidden, num_outputs)
         self.longest_word = 4 if letters <= 6 else 2
-        words = sum(letters**k for k in range(1, self.longest_word + 1))
-        known = words + letters * self.length * self.places
+        kinds = [letters**size for size in range(1, self.longest_word + 1)]
+        known = sum(kinds) + letters * self.length * self.places
+        scales = [2 * math.sqrt(self.length) / kind**COMMON for kind in kinds for _ in range(kind)]
+        self.register_buffer("scale_K", torch.tensor(scales), persistent=False)
         self.linear = Dense(members, known, num_outputs) if linear else None
         initialize(self)
 
@@ -175,7 +180,7 @@ class DnaCNN(nn.Module):
 
     def counted(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:
         """What the linear part reads: how often each short word stands there; letters by place."""
-        known = [word_counts(letters_BCT, present_BT, self.longest_word)]
+        known = [word_counts(letters_BCT, present_BT, self.longest_word) * self.scale_K]
         if self.places:
             known.append(letters_BCT.flatten(1))
         return torch.cat(known, 1)
