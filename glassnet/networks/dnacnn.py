@@ -40,9 +40,6 @@ STRIDE = 3
 """Neighbouring steps of which a head that knows places keeps the strongest answer."""
 
 
-COMMON = 0.75
-
-
 class DnaCNN(nn.Module):
     """Members of motif filters, dilated blocks and a head, with a linear part beside them."""
 
@@ -88,7 +85,7 @@ class DnaCNN(nn.Module):
                 description="Networks that are trained side by side and answer together. More for "
                 "few sequences, 1 for hundreds of thousands; time grows with them.",
             ),
-        ] = 8,
+        ] = 4,
         places: Annotated[
             bool | None,
             Field(
@@ -137,7 +134,9 @@ class DnaCNN(nn.Module):
         self.longest_word = 4 if letters <= 6 else 2
         kinds = [letters**size for size in range(1, self.longest_word + 1)]
         known = sum(kinds) + letters * self.length * self.places
-        scales = [2 * math.sqrt(self.length) / kind**COMMON for kind in kinds for _ in range(kind)]
+        # By chance alone the words of each size vary as much in sum: Adam, whose steps are of one
+        # size, would else learn 256 noisy words of four letters before four single letters.
+        scales = [2 * math.sqrt(self.length) / kind for kind in kinds for _ in range(kind)]
         self.register_buffer("scale_K", torch.tensor(scales), persistent=False)
         self.linear = Dense(members, known, num_outputs) if linear else None
         initialize(self)
