@@ -1,4 +1,4 @@
-"""Labelled sequences of DNA: layouts, letters, splits, answers, motifs; with the mistakes in them."""
+"""Labelled sequences of DNA: layouts, letters, splits, answers, motifs; and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -176,17 +176,18 @@ def test_places_have_a_meaning_where_letters_depend_on_them() -> None:
     source = dna.open_dna("a.csv")
     assert source.facts(torch.arange(300)).aligned
     free = dna.open_dna(
-        fasta(Path("b.fa"), [f"n{n}|{n % 2}" for n in range(90)], sequences(90, 1, 40, 40))
+        fasta(Path("b.fa"), [f"n{n}|{n % 2}" for n in range(300)], sequences(300, 1, 40, 40))
     )
-    assert not free.facts(torch.arange(90)).aligned
-    assert free.facts(torch.arange(90)).both_strands
+    assert not free.facts(torch.arange(300)).aligned
+    assert free.facts(torch.arange(300)).both_strands
+    assert not free.facts(torch.arange(90)).both_strands
 
 
 def test_a_strand_is_noticed() -> None:
     draw = random.Random(0)
-    found = ["".join(draw.choices("ACGT", (3, 1, 2, 2), k=50 + n % 9)) for n in range(80)]
-    source = dna.open_dna(fasta(Path("a.fa"), [f"n{n}|{n % 2}" for n in range(80)], found))
-    assert not source.facts(torch.arange(80)).both_strands
+    found = ["".join(draw.choices("ACGT", (3, 1, 2, 2), k=50 + n % 9)) for n in range(240)]
+    source = dna.open_dna(fasta(Path("a.fa"), [f"n{n}|{n % 2}" for n in range(240)], found))
+    assert not source.facts(torch.arange(240)).both_strands
 
 
 # --- Mistakes -------------------------------------------------------------------------------------

@@ -160,9 +160,10 @@ class DnaSource:
         codes = [encoded(one, self.alphabet, longest) for one in known]
         totals = np.sum([one.sum(0, dtype=np.int64) for one in codes], axis=0)
         return DnaFacts(
-            alphabet=self.alphabet, shortest=min(lengths), most=min(longest, max(lengths)),
+            alphabet=self.alphabet, shortest=min(longest, *lengths),
+            most=min(longest, max(lengths)),
             longest=longest, aligned=is_aligned(codes, answers),
-            both_strands=self.alphabet == "dna" and lacks_strand(codes, answers),
+            both_strands=self._is_double() and lacks_strand(codes, answers),
             frequencies=(totals / totals.sum()).tolist(), classes=self.classes,
             class_counts=np.bincount(answers, minlength=len(self.classes)).tolist(),
             sequence=self.found.text, target=self.found.target, order=self.found.order,
@@ -175,6 +176,10 @@ class DnaSource:
             if problem not in self.problems:
                 self.problems.append(problem)
         return as_signals(known, facts, rows, torch.from_numpy(self.answers[rows.numpy()]))
+
+    def _is_double(self) -> bool:
+        """Whether there may be another strand: in DNA, and not in RNA, which has U."""
+        return self.alphabet == "dna" and not any("U" in one.upper() for one in self.sequences)
 
     # What is asked of the data -------------------------------------------------------------------
 

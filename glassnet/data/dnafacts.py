@@ -14,8 +14,8 @@ from glassnet.data.dnaletters import WHOLE, Codes
 
 SURE = 6.0
 """Standard deviations above what chance gives, from which on it is none."""
-FEW = 30
-"""Sequences with which nothing can be said about the strand."""
+FEW = 200
+"""With fewer sequences nothing can be said about the strand: then it is taken to have a meaning."""
 
 Array = NDArray[np.float64]
 

@@ -134,9 +134,10 @@ class DnaCNN(nn.Module):
         self.longest_word = 4 if letters <= 6 else 2
         kinds = [letters**size for size in range(1, self.longest_word + 1)]
         known = sum(kinds) + letters * self.length * self.places
-        # By chance alone the words of each size vary as much in sum: Adam, whose steps are of one
-        # size, would else learn 256 noisy words of four letters before four single letters.
-        scales = [2 * math.sqrt(self.length) / kind for kind in kinds for _ in range(kind)]
+        # Without places, the words of each size vary by chance as much in sum: Adam, whose steps are
+        # of one size, would else learn 256 noisy words before four letters. With them, as they are.
+        sizes = [1.0 if self.places else 2 * math.sqrt(self.length) / kind for kind in kinds]
+        scales = [size for size, kind in zip(sizes, kinds, strict=True) for _ in range(kind)]
         self.register_buffer("scale_K", torch.tensor(scales), persistent=False)
         self.linear = Dense(members, known, num_outputs) if linear else None
         initialize(self)
