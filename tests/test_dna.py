@@ -1,4 +1,4 @@
-"""Labelled sequences of DNA: layouts, letters, splits, answers, motifs; and the mistakes in them."""
+"""Labelled sequences of DNA: layouts, letters, splits, answers, motifs, and mistakes."""
 
 from __future__ import annotations
 
