@@ -211,7 +211,7 @@ def test_letters_outside_the_alphabet_are_told_by_row_and_letter() -> None:
         ("@r1\nACGT\n+\nIIII\n", "is FASTQ"),
         (">a\nACGTACGT\n>b\nACGTTTTT\n", "no label was found in the headers"),
         ("", "holds no sequence"),
-        (">a|x\nACGT\n>b|x\nACGG\n>c|x\nAAAA\n", "no label was found"),
+        (">a|x\nACGT\n>b|x\nACGG\n>c|x\nAAAA\n", "the label is 'x' in every header"),
     ],
 )
 def test_damaged_files_are_refused_with_what_was_expected(text: str, said: str) -> None:
