@@ -379,6 +379,8 @@ def test_raw_inputs_reach_the_network_as_they_did_in_training(
     seen = torch.cat(recorder.seen).cpu()
     # What is not there in a sequence is NaN, which equals nothing.
     torch.testing.assert_close(seen, batch.inputs, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(seen.nan_to_num(), batch.inputs.nan_to_num())
+    assert torch.equal(seen.isnan(), batch.inputs.isnan())
 
 
 def assert_prompts_were_read(

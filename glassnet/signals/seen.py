@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
