@@ -146,7 +146,8 @@ def _origins(
     horizon: int,
     wishes: Wishes,
 ) -> tuple[list[Timeline], Tensor, list[str], tuple[Tensor, Tensor]]:
-    kept, rows, parts, first = [], [], [], []
+    kept: list[Timeline] = []
+    rows, parts, first = [], [], []
     short = []
     for one, (train, test, end) in zip(series, cuts, strict=True):
         places = np.arange(context, end - horizon + 1)

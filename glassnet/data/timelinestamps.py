@@ -376,7 +376,7 @@ def _months(values: Ints) -> tuple[Ints, Ints]:
 
 def _month_start(months: Ints) -> Ints:
     start = (months - 1970 * 12).astype("datetime64[M]").astype("datetime64[us]")
-    return start.astype(np.int64)  # type: ignore[no-any-return]
+    return start.astype(np.int64)
 
 
 def _working_days(values: Ints) -> tuple[Ints, Bools]:

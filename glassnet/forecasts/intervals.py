@@ -102,10 +102,10 @@ def _quantiles(scores_VM: Tensor, share: float) -> Tensor:
 
 def _doubt(independent: float, share: float) -> float:
     """The logarithm by which an interval grows that so few independent windows have chosen."""
-    from scipy import stats
+    from scipy import special
 
     above = (1 + share) / 2
-    return math.log(stats.t.ppf(above, independent + 1) / stats.norm.ppf(above))
+    return math.log(special.stdtrit(independent + 1, above) / special.ndtri(above))
 
 
 def _halves(outputs_NVHQ: Tensor, usual_VHQ: Tensor) -> Tensor:

@@ -16,7 +16,16 @@ from glassnet import learners
 from glassnet.data import sources, timeline, timelineraw
 from glassnet.data.timeline import TimelineFacts, Windows
 from glassnet.data.timelineplan import Wishes
-from glassnet.forecasts import baselines, fitting, intervals, metrics, regression, scoring, seen
+from glassnet.forecasts import (
+    baselines,
+    fitting,
+    intervals,
+    metrics,
+    regression,
+    scoring,
+    seen,
+    views,
+)
 from glassnet.forecasts.intervals import Calibration
 from glassnet.network import build_network
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
@@ -152,7 +161,7 @@ def decide(recipe: Forecasting, facts: TimelineFacts, outcome: Outcome | None) -
 def reading(facts: TimelineFacts, decision: Calibration | None) -> Reading:
     """All figures, and what they are measured in."""
     about = "" if decision is None else f" Intervals were {decision.rule}."
-    return Reading(metrics.FORECASTS, (metrics.EXPLAINED + about,))
+    return Reading(metrics.FORECASTS, (metrics.EXPLAINED + about,), ("latest", "typical"))
 
 
 def predict(
@@ -188,6 +197,7 @@ TASK = Task(
     decision=Calibration,
     reading=reading,
     predict=predict,
+    views=views.VIEWS,
     input_names=lambda facts, width: facts.channels,
     axes=seen.axes,
     output_names=lambda facts: facts.target,
