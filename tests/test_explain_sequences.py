@@ -11,8 +11,9 @@ from torch import Tensor, nn
 import glassnet
 from glassnet import evaluate
 from glassnet.errors import UserError
-from glassnet.explain import numbers, numbertrust, questions, sequences, sequencesfigures
-from glassnet.explain.sequences import Asker, Given, Sequences
+from glassnet.explain import numbers, numbertrust, questions, sequences, sequencesplaces
+from glassnet.explain.sequences import Asker, Sequences
+from glassnet.explain.sequencesgiven import Given
 from glassnet.figures import page
 from glassnet.networks._sound import LogMel
 from glassnet.signals import hearing
@@ -134,7 +135,7 @@ def test_the_telling_beep_is_found_in_time_and_frequency(heard: Sequences, metho
     row, column = strongest(heard, method)
     assert 55 <= column <= 70
     assert abs(heard.axes.rows[-1][0] - 1) < 0.3
-    place = sequencesfigures.place(heard.examples[0], 0, heard.axes)
+    place = sequencesplaces.place(heard.examples[0], 0, heard.axes)
     assert place.startswith("0–")
     assert row >= 12
 

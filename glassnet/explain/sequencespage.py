@@ -21,9 +21,9 @@ from glassnet.explain.sequencesfigures import (
     heard,
     logos,
     mutated,
-    place,
     spelled,
 )
+from glassnet.explain.sequencesplaces import place
 from glassnet.figures import Block, Document, Section
 
 if TYPE_CHECKING:
