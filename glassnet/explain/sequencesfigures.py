@@ -173,7 +173,8 @@ def _curve(
     name = name_of(axes, channel)
     return Lines(
         title if len(one.signals) == 1 else f"{title}, {name}",
-        [Series(name, x, y)], x_label=time_of(axes), y_label=name, grounds=grounds, note=note.strip(),
+        [Series(name, x, y)], x_label=time_of(axes), y_label=name, grounds=grounds,
+        note=note.strip(),
     )  # fmt: skip
 
 

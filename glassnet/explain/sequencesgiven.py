@@ -36,11 +36,13 @@ class Given:
 
 
 def axes_of(trained: Trained) -> Axes:
+    """How people read what the run's network is fed."""
     assert trained.task.axes is not None
     return trained.task.axes(trained.facts, trained.network)
 
 
 def classes_of(facts: Any, trained: Trained) -> Sequence[str]:
+    """The names of the classes, or of the outputs."""
     return list(trained.task.output_names(facts))
 
 

@@ -48,25 +48,30 @@ def _band(axes: Axes, at: float) -> str:
 
 
 def times(axes: Axes, number: int) -> list[float]:
+    """The time or place of each step."""
     first = axes.first
     return [first + n * axes.step for n in range(number)]
 
 
 def time_of(axes: Axes) -> str:
+    """What time or place is told in, written out."""
     return {"s": "seconds"}.get(axes.unit, axes.unit)
 
 
 def unscaled(values_T: Tensor, axes: Axes, channel: int) -> list[float]:
+    """The numbers of a channel in people's unit."""
     factor, offset = axes.scale[channel] if channel < len(axes.scale) else (1.0, 0.0)
     values: list[float] = (values_T.double() * factor + offset).tolist()
     return values
 
 
 def name_of(axes: Axes, channel: int) -> str:
+    """The name of a channel, or its number."""
     if channel < len(axes.channels):
         return axes.channels[channel]
     return f"channel {channel + 1}"
 
 
 def method_of(found: Attribution) -> str:
+    """The name of a method as people write it."""
     return found.method.replace("_", " ")
