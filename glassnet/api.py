@@ -31,10 +31,11 @@ from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
-from glassnet.explain import asked, evidence, seen
+from glassnet.explain import asked, evidence, seen, sequences
 from glassnet.explain import trace as tracing
 from glassnet.explain.read import Reading
 from glassnet.explain.seen import Explanation
+from glassnet.explain.sequences import Sequences
 from glassnet.explain.ways import Pooling
 from glassnet.explain.windowviews import Walked
 from glassnet.fading import NETWORKS as RECURRENT
@@ -258,50 +259,70 @@ class TrainedRun:
         methods: Sequence[str] | None = None,
         about: str | None = None,
         layer: str | None = None,
+        step: int | None = None,
         data: str | Path | None = None,
         show: bool = True,
-    ) -> Explanation | Reading:
+    ) -> Explanation | Reading | Sequences:
         """Show what the network looks at; the result draws itself in a notebook.
 
         Args:
-            inputs: Raw images or texts, as for ``predict``: which parts of them speak for the
-                answer; of a language model what it expected at each token, of a translation which
-                words of the source it looked at. None: what the network has learned (filters, what
-                excites them), and the evidence behind its worst and best answers to validation
-                examples.
+            inputs: Raw images, texts, sounds, series or sequences, as for ``predict``: which parts
+                of them speak for the answer; of a language model what it expected at each token, of
+                a translation which words of the source it looked at. None: what the network has
+                learned (filters, what excites them), and the evidence behind its worst and best
+                answers to validation examples.
             methods: For images gradcam, occlusion, integrated_gradients, saliency, smoothgrad; for
-                texts integrated_gradients, occlusion, gradient_times_input. None: the first four
-                for images of yours, all for texts of yours, one for validation examples.
-            about: The class, or the next token, to explain; None: the one that is answered. Only
-                with ``inputs``.
+                all others integrated_gradients, occlusion, gradient_times_input. None: the first
+                four for images of yours, all for other inputs, one for validation examples.
+            about: The class, the next token, the word or the variable to explain; None: what is
+                answered. Only with ``inputs``.
             layer: Name of a layer to look into; None: as many as a page holds.
+            step: Of a forecast: the step of the future to explain, from 1; None: the last.
             data: Where the data set is now, if it has moved.
             show: Whether to show progress.
 
         Raises:
-            UserError: If the network reads neither images by convolutions nor words, or a name is
-                unknown.
+            UserError: If the network reads neither images by convolutions, nor words, nor sequences
+                of numbers, or a name is unknown.
         """
-        words = asked.of_words(self.facts)
+        words, numbers = asked.of_words(self.facts), sequences.of_sequences(self._trained)
+        self._require_for_explain(numbers, about, layer, step, given=inputs is not None)
         with watcher(show):
             if inputs is not None:
+                if numbers:
+                    return sequences.inputs(self._trained, inputs, methods, about, step)
                 if words:
                     return asked.texts(self._trained, inputs, methods, about, layer)
                 return seen.images(self._trained, inputs, methods or evidence.DEFAULT, about, layer)
-            if about is not None:
-                raise UserError(
-                    "--class says what is explained in an image or a text; without one each answer "
-                    "to a validation example is explained by itself."
-                )
             folds = self._trained.run.folds()
             first = self._trained.fold(folds[0]) if folds else self._trained
-            one = first if words else seen.able(self._trained)
+            one = first if words or numbers else seen.able(self._trained)
             source = self._source if data is None else None
             review = evaluate.look(one, "validation", source or self._trained.source(data))
             review = evaluate.decided(review, one.decision)
+            if numbers:
+                return sequences.validation(self._trained, review, methods, step)
             if words:
                 return asked.validation(self._trained, review, methods, layer)
             return seen.network(self._trained, review, methods or seen.LEARNED, layer)
+
+    def _require_for_explain(
+        self, numbers: bool, about: str | None, layer: str | None, step: int | None, given: bool
+    ) -> None:
+        """Refuse what does not go together."""
+        if about is not None and not given:
+            raise UserError(
+                "--class says what is explained in an input; without one each answer to a "
+                "validation example is explained by itself."
+            )
+        if layer is not None and numbers:
+            raise UserError(
+                "--layer is for networks that read images or texts; in sequences of numbers the "
+                "evidence is laid over the input. Leave it out."
+            )
+        ahead = numbers and bool(sequences.horizon(self._trained))
+        if step is not None and not ahead:
+            raise UserError("--step is for forecasts; this run makes none. Leave it out.")
 
     def convolve(
         self,

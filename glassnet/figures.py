@@ -92,7 +92,8 @@ class Series(Piece):
 
 @dataclass(frozen=True)
 class Ground(Piece):
-    """Colour below points: a matrix of cells between ``x`` and ``y`` (low, high), lowest row first.
+    """Colour below points or behind curves: a matrix of cells between ``x`` and ``y`` (low, high),
+    lowest row first.
 
     ``series`` has the number of the series whose colour a cell takes, ``strength`` how much of it,
     from 0 to 1: the classes that a network answers in a plane, and how sure it is.
@@ -293,7 +294,106 @@ class Tokens(Piece):
     note: str = ""
 
 
-Figure: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Tokens
+@dataclass(frozen=True)
+class Logo(Piece):
+    """A sequence logo: at every position the letters of an alphabet, as high as they count.
+
+    ``heights`` has one sequence per position with a number for each letter of ``alphabet``: bits of
+    information, or what a letter adds to an answer. Letters stand upon each other, the highest on
+    top; negative ones hang below the axis. A long sequence continues in further lines, all of one
+    scale. ``first`` is the number of the first position.
+    """
+
+    kind: ClassVar[Literal["logo"]] = "logo"
+    title: str
+    alphabet: Sequence[str]
+    heights: Sequence[Numbers]
+    _: KW_ONLY
+    x_label: str = "position"
+    y_label: str = "bits"
+    first: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Span(Piece):
+    """A letter, a word or a phrase of a recording, from ``begin`` to ``end`` in seconds.
+
+    ``value`` colours its ground: blue is positive, orange negative.
+    """
+
+    text: str
+    begin: float
+    end: float
+    _: KW_ONLY
+    value: Number = None
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Track(Piece):
+    """Spans that stand in one line above a recording, such as its words."""
+
+    name: str
+    spans: Sequence[Span]
+
+
+@dataclass(frozen=True)
+class Tick(Piece):
+    """A place along an axis, from 0 (its low end) to 1, and its text, such as ``"2 kHz"``."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Strip(Piece):
+    """A picture over the whole time of a recording: a spectrogram, or what in it counts.
+
+    ``source`` is a data URI (see ``png``), its first row the highest frequency; a transparent one
+    shows the paper. It is stretched to the length of the time axis.
+    """
+
+    source: str
+    label: str
+    _: KW_ONLY
+    ticks: Sequence[Tick] = ()
+
+
+@dataclass(frozen=True)
+class Recording(Piece):
+    """One recording: ``source`` is a data URI (see ``wav``), empty for one not to be heard.
+
+    ``wave`` holds the least and the greatest sample in each of many equal pieces of the time.
+    """
+
+    source: str
+    seconds: float
+    _: KW_ONLY
+    caption: str = ""
+    note: str = ""
+    wave: Sequence[Numbers] = ()
+    strips: Sequence[Strip] = ()
+    tracks: Sequence[Track] = ()
+
+
+@dataclass(frozen=True)
+class Sounds(Piece):
+    """Recordings to be heard, each with pictures over its time, aligned with letters and words.
+
+    ``scale`` is the value of a span that gets full colour; None: the largest of each recording.
+    """
+
+    kind: ClassVar[Literal["sounds"]] = "sounds"
+    title: str
+    items: Sequence[Recording]
+    _: KW_ONLY
+    value_label: str = ""
+    scale: Number = None
+    note: str = ""
+
+
+Figure: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Tokens | Logo | Sounds
 
 
 # --- Documents ------------------------------------------------------------------------------------
@@ -327,7 +427,9 @@ class Code(Piece):
     language: str = ""
 
 
-Block: TypeAlias = Lines | Grid | Images | Table | Bars | Steps | Tokens | Facts | Code
+Block: TypeAlias = (
+    Lines | Grid | Images | Table | Bars | Steps | Tokens | Logo | Sounds | Facts | Code
+)
 
 
 @dataclass(frozen=True)
@@ -380,6 +482,24 @@ def png(array: Any) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def wav(samples: Any, rate: int) -> str:
+    """Return the WAV data URI of one channel of sound: (T,), int16, or floats from -1 to 1."""
+    import wave
+
+    import numpy as np
+
+    found = np.asarray(samples)
+    if found.dtype != np.int16:
+        found = (np.nan_to_num(found).clip(-1, 1) * 32767).astype(np.int16)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(found.astype("<i2").tobytes())
+    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def short(value: float) -> str:
@@ -442,10 +562,10 @@ def _bundle() -> tuple[str, str]:
 
 
 def _policy(script: str, style: str) -> str:
-    """Only this very script and this very style sheet may act, and only data may be pictures."""
+    """Only this very script and style sheet may act, and only data may be pictures or sound."""
     return (
         f"default-src 'none'; script-src '{_sha256(script)}'; style-src '{_sha256(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -295,6 +295,39 @@ Baseline = Callable[[Any, Examples[Any], Examples[Any], Any], Outcome]
 
 
 @dataclass(frozen=True)
+class Axes:
+    """How people read the sequences of numbers (C, T) that a network is fed, for `explain`."""
+
+    channels: Sequence[str] = ()
+    """A name for each channel; empty: numbers."""
+    step: float = 1.0
+    """How far apart two steps are, in ``unit``."""
+    unit: str = "step"
+    """What time or place is told in, such as 's', 'hour', 'position'."""
+    first: float = 0.0
+    """The time or place of the first step."""
+    letters: bool = False
+    """Whether the channels are letters of an alphabet and their numbers probabilities, as DNA."""
+    rate: int | None = None
+    """Of sound: samples a second of its one channel, (1, T) from -1 to 1. People hear it."""
+    front: nn.Module | None = None
+    """The layer (B, C, T) -> (B, F, U) whose answer people look at, such as a spectrogram; evidence
+    is laid over that. None: over the numbers themselves."""
+    rows: Sequence[tuple[float, str]] = ()
+    """Along the F rows of ``front``'s answer: places from 0 (the first) to 1, and their names."""
+    tokens: Callable[[int], str] | None = None
+    """Of a network that answers each frame, with 0 for nothing new: a token's text."""
+    variables: int = 0
+    """Of a forecast: the first so many channels are what is forecast."""
+    horizon: int = 0
+    """Of a forecast: the last so many steps are the future."""
+    middle: int = 0
+    """Of a forecast with several outputs for each step: the one that is the forecast."""
+    scale: Sequence[tuple[float, float]] = ()
+    """Per channel what turns a number into people's unit: x * scale + offset; empty: as it is."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """How the figures of a run are to be read, which depends on its data."""
 
@@ -415,6 +448,9 @@ class Task(Generic[R, B]):
     """What to say when a training has ended: a sentence each, or None."""
     input_names: Callable[[Any, int], Sequence[str]] = lambda facts, width: ()
     """Facts, and the width of an encoded example -> a name for each of its numbers, or none."""
+    axes: Callable[[Any, nn.Module], Axes] | None = None
+    """Facts and network -> how people read the sequences of numbers that it is fed: `explain` shows
+    what in them speaks for an answer. Unset: the task is fed something else."""
     input_cells: Callable[[Any, Sequence[Any]], Sequence[CellShown]] = lambda facts, row: ()
     """Facts, and an encoded example as nested lists -> of a table's row: its cells in words."""
     output_names: Callable[[Any], Sequence[str]] = lambda facts: ()

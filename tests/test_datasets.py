@@ -241,8 +241,9 @@ def test_every_entry_is_complete():
     for name in datasets.names():
         entry = datasets.describe(name)
         assert entry.summary and entry.licence and entry.homepage.startswith("http"), name
-        assert entry.kind in ("images", "table", "texts", "corpus", "pairs", "timeline"), name
-        assert bool(entry.target) == (entry.kind in ("table", "texts", "pairs")), name
+        kinds = ("images", "table", "texts", "corpus", "pairs", "timeline", "dna", "sounds", "series")
+        assert entry.kind in kinds, name
+        assert bool(entry.target) == (entry.kind in ("table", "texts", "pairs", "dna")), name
         assert entry.builtin or entry.files, name
         for item in entry.files:
             assert item.size and item.urls and (item.sha256 or item.unpacked), name

@@ -143,6 +143,12 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_images(path, folder, count)
     if kind == "texts":
         return _raw_texts(path, folder, count)
+    if kind == "dna":
+        return _raw_dna(path, folder, count)
+    if kind == "series":
+        return _raw_series(path, folder, count)
+    if kind == "sounds":
+        return _raw_sounds(path, folder, count)
     if kind == "corpus":
         return _raw_prompts(path, folder, count)
     if kind == "pairs":
@@ -167,6 +173,37 @@ def _raw_texts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     from glassnet.data import textlayouts
 
     return _lines(textlayouts.find(path).texts[:count], folder)
+
+
+def _raw_sounds(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    """The first recordings, as files in a folder of their own whose order is theirs."""
+    from glassnet.data import soundlayouts
+
+    found = soundlayouts.find(path)
+    into = folder / "new"
+    into.mkdir()
+    for number, name in enumerate(found.names[:count]):
+        (into / f"{number}{Path(name).suffix}").write_bytes(found.files.read(name))
+    return sorted(into.iterdir()), into
+
+
+def _raw_dna(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import dna
+
+    sequences = dna.find(path).texts[:count]
+    records = [f">s{number}\n{one}\n" for number, one in enumerate(sequences)]
+    (folder / "new.fa").write_text("".join(records), encoding="utf-8")
+    return list(sequences), folder / "new.fa"
+
+
+def _raw_series(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import seriesfiles
+
+    found = seriesfiles.read_ts(path).series[:count]
+    lines = [":".join(",".join(map(str, channel)) for channel in one.T) for one in found]
+    header = ["@timeStamps false", "@classLabel false", "@data"]
+    (folder / "new.ts").write_text("\n".join([*header, *lines]) + "\n", encoding="utf-8")
+    return [one.T for one in found], folder / "new.ts"
 
 
 def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

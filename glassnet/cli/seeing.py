@@ -65,6 +65,7 @@ def explain(options: Options) -> int:
             methods=None if options.method is None else options.method.split(","),
             about=options.about,
             layer=options.layer,
+            step=options.step,
             data=options.data,
         )
     path.write_text(figures.page(found.document), encoding="utf-8")
@@ -163,7 +164,7 @@ VERBS = (
     ),
     Verb(
         "explain",
-        "Show what a network looks at: in your images or texts, or in all that it has learned.",
+        "Show what a network looks at: in your images, texts, sounds, series, or in all it knows.",
         explain,
         (
             RUN,
@@ -172,9 +173,9 @@ VERBS = (
                 {
                     "nargs": "*",
                     "metavar": "INPUT",
-                    "help": 'images, folders or archives; texts in quotes ("what a film") or text '
-                    "files; none: filters and what excites them, and the worst and best validation "
-                    "examples",
+                    "help": 'images, sounds, tables, folders or archives; texts in quotes ("what a '
+                    'film") or text files; none: filters and what excites them, and the worst and '
+                    "best validation examples",
                 },
             ),
             (
@@ -182,8 +183,9 @@ VERBS = (
                 {
                     "metavar": "NAME,…",
                     "help": "for images gradcam, occlusion, integrated_gradients, saliency, "
-                    "smoothgrad; for texts integrated_gradients, occlusion, gradient_times_input "
-                    "(default: the first four; all; of validation examples the first)",
+                    "smoothgrad; for all others integrated_gradients, occlusion, "
+                    "gradient_times_input (default: the first four; all; of validation examples "
+                    "the first)",
                 },
             ),
             (
@@ -191,8 +193,17 @@ VERBS = (
                 {
                     "dest": "about",
                     "metavar": "NAME",
-                    "help": "the class to explain, of a language model the next token (default: "
-                    "the answer)",
+                    "help": "the class to explain, of a language model the next token, of speech a "
+                    "word, of a forecast the variable (default: the answer)",
+                },
+            ),
+            (
+                ("--step",),
+                {
+                    "type": int,
+                    "metavar": "N",
+                    "help": "of a forecast: the step of the future to explain, from 1 (default: "
+                    "the last)",
                 },
             ),
             (

@@ -53,7 +53,8 @@ class Item:
     unpacked: str = ""
     """SHA-256 of the gunzipped content: mirrors may pack anew."""
     contents: str = ""
-    """Fingerprint of the images in an archive that is packed anew for every download."""
+    """Fingerprint of the images or sounds in an archive that is packed anew for every download, or
+    that a mirror holds as a folder of the same name."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class DataSet:
     name: str
     summary: str
     kind: str
-    """'images', 'table', 'texts', 'corpus', 'pairs' or 'timeline'"""
+    """'images', 'table', 'texts', 'corpus', 'pairs', 'dna' or 'timeline'"""
     licence: str
     homepage: str
     target: str = ""
@@ -146,15 +147,18 @@ def _bring(
 ) -> None:
     """Link a file from the mirror, or keep what is cached, or download it."""
     spellings = [item.name, item.name + ".gz", item.name.removesuffix(".gz")]
+    if item.contents:
+        spellings.append(item.name.removesuffix(".zip"))
     for spelling in dict.fromkeys(spellings):
-        if local is not None and (local / spelling).is_file():
-            _link(item, local / spelling, folder, spellings)
+        found = None if local is None else local / spelling
+        if found is not None and (found.is_file() or (item.contents and found.is_dir())):
+            _link(item, found, folder, spellings)
             return
     for spelling in spellings:
         held = folder / spelling
         if held.is_symlink() and not held.exists():
             held.unlink()  # its mirror is gone
-        if held.is_file():
+        if held.exists():
             return
     urls = [f"{base}/{spelling}" for spelling in dict.fromkeys(spellings[:2]) if base]
     _download(item, [*urls, *item.urls], folder / item.name, progress)
@@ -179,17 +183,23 @@ def _link(item: Item, source: Path, folder: Path, spellings: list[str]) -> None:
 
 def _is_genuine(item: Item, path: Path) -> bool:
     """Whether a file, packed or not, has one of the checksums of its entry."""
-    if item.sha256 and _sha256(path) == item.sha256:
+    if item.sha256 and path.is_file() and _sha256(path) == item.sha256:
         return True
     if item.unpacked:
         with contextlib.suppress(OSError, EOFError, zlib.error):
             return _sha256(path, unpack=True) == item.unpacked
-    if item.contents:
-        from glassnet.data import layouts
+    return bool(item.contents) and item.contents in _contents(path)
 
-        with contextlib.suppress(UserError):
-            return layouts.find(path).digest() == item.contents
-    return False
+
+def _contents(path: Path) -> Iterator[str]:
+    """Fingerprints of the images and of the sounds in a folder or an archive."""
+    from glassnet.data import layouts, recordings
+    from glassnet.data.archives import open_files
+
+    with contextlib.suppress(UserError):
+        yield layouts.find(path).digest()
+    with contextlib.suppress(UserError):
+        yield recordings.fingerprint(open_files(path))
 
 
 def _sha256(path: Path, unpack: bool = False) -> str:
@@ -354,6 +364,10 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
 
         if not (folder / data.open).exists():
             _write(folder / data.open, brackets.as_csv())
+    elif data.builtin == "planted":
+        from glassnet.data import planted
+
+        _write(folder / data.open, planted.as_csv())
     elif data.builtin == "counting":
         from glassnet.data import counting
 
@@ -362,10 +376,23 @@ def _write_builtin(data: DataSet, folder: Path) -> None:
         from glassnet.data import tides
 
         _write(folder / data.open, tides.as_csv())
+    elif data.builtin == "waves":
+        from glassnet.data import waves
+
+        _write(folder / data.open, waves.as_ts())
+    elif data.builtin == "tones":
+        from glassnet.data import tones
+
+        tones.write(folder / data.open)
     elif data.builtin == "numbers":
         from glassnet.data import numerals
 
         _write(folder / data.open, numerals.as_table())
+    elif data.builtin == "whistles":
+        from glassnet.data import whistles
+
+        if not (folder / "list.csv").exists():
+            whistles.write(folder)
     else:
         _write_bunch(data, folder / data.open)
 

@@ -289,7 +289,7 @@ def _classed(path: Path, files: Files, root: str, split: Split, problems: list[P
         labels=np.array([position[label] for label in labels], np.int64),
         classes=classes,
         parts=parts_or_none,
-        digest=lambda: _digest_files(files, rows, root),
+        digest=lambda: digest_files(files, rows, root),
         form="images in class folders",
         problems=problems,
         stamp=lambda: "" if _is_hashed_whole(files, rows) else files.stamp(),
@@ -351,7 +351,8 @@ def _suffix(name: str) -> str:
     return Path(name).suffix.lower() or "(no suffix)"
 
 
-def _digest_files(files: Files, names: Sequence[str], root: str) -> str:
+def digest_files(files: Files, names: Sequence[str], root: str) -> str:
+    """A fingerprint of files: their names below ``root``, their sizes and their content."""
     sizes = [files.sizes[name] for name in names]
     step = 1 if _is_hashed_whole(files, names) else max(1, len(names) // HASHED_SAMPLE)
     hashes = in_threads(lambda name: _sha256_or_unreadable(files, name), names[::step])

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from glassnet.data.columns import Column
     from glassnet.data.layouts import Layout
 
-OWN_READERS: tuple[str, ...] = ("pairlook", "texts", "running", "timelinelook")
+OWN_READERS: tuple[str, ...] = (
+    "soundlook", "dnalook", "series", "pairlook", "texts", "running", "timelinelook",
+)  # fmt: skip
 """Modules beside this one, each with ``look(path, target)``: what it found, or None if the data
 are not of its kind. They are asked in this order, before images and tables."""
 SAMPLED = 200

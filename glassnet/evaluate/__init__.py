@@ -267,10 +267,19 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     moments = [outcome.moments for outcome in outcomes if outcome.moments is not None]
     return Outcome(
         torch.cat([outcome.outputs for outcome in outcomes]),
-        torch.cat([outcome.targets for outcome in outcomes]),
-        torch.cat(chosen) if len(chosen) == len(outcomes) else None,
+        _stacked([outcome.targets for outcome in outcomes]),
+        _stacked(chosen) if len(chosen) == len(outcomes) else None,
         torch.cat(moments) if len(moments) == len(outcomes) else None,
     )
+
+
+def _stacked(columns: Sequence[Tensor]) -> Tensor:
+    """Rows of several folds; texts of tokens are filled up with zeros to the longest."""
+    if columns[0].ndim < 2 or columns[0].is_floating_point():
+        return torch.cat(list(columns))
+    widest = max(column.shape[-1] for column in columns)
+    pad = torch.nn.functional.pad
+    return torch.cat([pad(column, (0, widest - column.shape[-1])) for column in columns])
 
 
 class Joined:

@@ -7,7 +7,7 @@ from typing import Any
 
 from glassnet import cost, figures
 from glassnet.evaluate import Estimate, Evaluation, layers, reading
-from glassnet.explain import asked, readpage, seen, seenpage
+from glassnet.explain import asked, readpage, seen, seenpage, sequences, sequencespage
 from glassnet.figures import (
     Cell,
     Code,
@@ -255,9 +255,12 @@ def _views(trained: Trained, review: Review[Any]) -> Section:
 
 
 def _seen(trained: Trained, review: Review[Any]) -> list[Section]:
-    """What a network looks at in images or texts; a k-fold run has several, see `explain`."""
+    """What a network looks at in its input; a k-fold run has several, see `explain`."""
     if trained.run.folds():
         return []
+    if sequences.of_sequences(trained):
+        parts = sequences.reviewed(trained, review)
+        return [] if parts is None else sequencespage.report(*parts)
     if asked.of_words(review.facts):
         words = asked.reviewed(review, trained.recipe.network.name)
         return [] if words is None else readpage.sections(words)

@@ -39,8 +39,9 @@ FILES = (".txt", ".text", ".md")
 
 
 def of_words(facts: Any) -> bool:
-    """Whether a run reads words."""
-    return getattr(facts, "vocabulary", None) is not None
+    """Whether a run reads words; one that hears them has a vocabulary too."""
+    listens = getattr(facts, "kind", None) == "sounds"
+    return getattr(facts, "vocabulary", None) is not None and not listens
 
 
 def texts(

@@ -34,7 +34,7 @@ COMPLETE = 0.02
 """How far the sum may be from the whole change, as a share of it (or in log-odds, if that is more);
 the paper finds 5 % good enough (section 5)."""
 AT_ONCE = 2**14
-"""Tokens that go through the network at once."""
+"""Tokens, or numbers, that go through the network at once."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,44 @@ def integrated_gradients(question: Question, tokens_T: Tensor) -> Attribution:
     with torch.no_grad():
         ends = one.log_odds(torch.stack([torch.zeros_like(values_TD), values_TD]))
     change = float(ends[1] - ends[0])
-    for steps in STEPS:
-        places_S = (torch.arange(steps, device=values_TD.device) + 0.5) / steps
-        gradient_TD = torch.zeros_like(values_TD)
-        for some in places_S.split(max(1, AT_ONCE // len(tokens_T))):
-            gradient_TD += _gradient(one, some[:, None, None] * values_TD).sum(0) / steps
-        worth_T = (gradient_TD * values_TD).sum(1)
-        found = Attribution("integrated_gradients", worth_T.tolist(), change, steps)
-        if found.complete:
+
+    def gradient(shares_S: Tensor) -> Tensor:
+        return _gradient(one, shares_S[:, None, None] * values_TD).sum(0)
+
+    worth_TD, steps = along(gradient, values_TD, change, len(tokens_T))
+    worth_T = worth_TD.sum(1)
+    return Attribution("integrated_gradients", worth_T.tolist(), change, steps)
+
+
+def along(
+    gradient: Callable[[Tensor], Tensor],
+    way: Tensor,
+    change: float,
+    size: int,
+    places: Sequence[int] = STEPS,
+) -> tuple[Tensor, int]:
+    """What each number of ``way`` adds on a straight line of that length and direction.
+
+    Args:
+        gradient: Places (S,) between 0 and 1 -> the sum of the gradients there, as ``way``.
+        way: From the baseline to the input.
+        change: Of the explained answer, from the one to the other.
+        size: How much one place weighs, in the unit of ``AT_ONCE``.
+        places: How many places are looked at; the next number if the sum is not complete.
+
+    Returns:
+        What each adds, and how many places were looked at: so many that the sum is complete.
+    """
+    worth, steps = torch.zeros_like(way), 0
+    for steps in places:
+        places_S = (torch.arange(steps, device=way.device) + 0.5) / steps
+        mean = torch.zeros_like(way)
+        for some in places_S.split(max(1, AT_ONCE // size)):
+            mean += gradient(some) / steps
+        worth = mean * way
+        if Attribution("", [float(worth.double().sum())], change, steps).complete:
             break
-    return found
+    return worth, steps
 
 
 def gradient_times_input(question: Question, tokens_T: Tensor) -> Attribution:

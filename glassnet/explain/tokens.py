@@ -64,14 +64,18 @@ class Question:
 
     def log_odds(self, tokens_BT: Tensor) -> Tensor:
         """ln(p / (1 - p)) of the explained answer, (B,): above 0 if it is more likely than not."""
-        logits_BK = self.logits(tokens_BT)
-        chosen_K = torch.arange(logits_BK.shape[1], device=logits_BK.device) == self.output
-        others_B = logits_BK.masked_fill(chosen_K, -torch.inf).logsumexp(1)
-        return logits_BK[:, self.output] - others_B
+        return log_odds(self.logits(tokens_BT), self.output)
 
     def share(self, tokens_BT: Tensor) -> Tensor:
         """The probability of the explained answer, (B,)."""
         return self.logits(tokens_BT).softmax(1)[:, self.output]
+
+
+def log_odds(logits_BK: Tensor, output: int) -> Tensor:
+    """ln(p / (1 - p)) of one of several answers, (B,)."""
+    chosen_K = torch.arange(logits_BK.shape[1], device=logits_BK.device) == output
+    others_B = logits_BK.masked_fill(chosen_K, -torch.inf).logsumexp(1)
+    return logits_BK[:, output] - others_B
 
 
 def embedding(network: nn.Module, tokens_BT: Tensor) -> nn.Embedding:

@@ -111,7 +111,7 @@ class RecurrentNetwork(nn.Module):
         both = not (streams or forecasts) if bidirectional is None else bidirectional
         self.streams, self.pooling, self.reads = streams, pooling, reads
         if reads in SIGNALS:
-            self.stride = stride_for(reads, stride, input_shape[1] - horizon)
+            self.stride = stride_for(reads, stride, input_shape[1] - (horizon or 0))
             # Each variable that is forecast comes with a channel that says what was measured.
             num_channels = input_shape[0] + (2 - variables if forecasts else 0)
             self.front = SignalFront(num_channels, width, self.stride)

@@ -16,7 +16,16 @@ from glassnet import learners
 from glassnet.data import sources, timeline, timelineraw
 from glassnet.data.timeline import TimelineFacts, Windows
 from glassnet.data.timelineplan import Wishes
-from glassnet.forecasts import baselines, fitting, intervals, metrics, regression, scoring, views
+from glassnet.forecasts import (
+    baselines,
+    fitting,
+    intervals,
+    metrics,
+    regression,
+    scoring,
+    seen,
+    views,
+)
 from glassnet.forecasts.intervals import Calibration
 from glassnet.network import build_network
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
@@ -190,5 +199,6 @@ TASK = Task(
     predict=predict,
     views=views.VIEWS,
     input_names=lambda facts, width: facts.channels,
+    axes=seen.axes,
     output_names=lambda facts: facts.target,
 )

@@ -27,6 +27,11 @@ export function lines(figure: Lines): HTMLElement {
   return h("div", {}, keys, h("div", { class: "stage" }, plot, readout.element), data(figure));
 }
 
+/** A plane is as high as it is wide; colour behind curves is as wide as these. */
+function inPlane(figure: Lines): boolean {
+  return figure.grounds.length > 0 && figure.mode === "points";
+}
+
 function isCloud(figure: Lines, one: Series): boolean {
   return figure.mode === "points" && !one.joined;
 }
@@ -69,7 +74,7 @@ function chart(figure: Lines, width: number, direct: boolean, readout: Readout):
 }
 
 function layout(figure: Lines, full: number, direct: boolean): Frame {
-  const square = figure.diagonal || figure.grounds.length > 0;
+  const square = figure.diagonal || inPlane(figure);
   const width = square ? Math.min(full, 460) : full;
   const names = direct ? namesWidth(figure) + 12 : 12;
   const top = figure.y_label || figure.marks.length ? 30 + (figure.marks.length ? LINE : 0) : 10;
@@ -89,11 +94,13 @@ function layout(figure: Lines, full: number, direct: boolean): Frame {
 }
 
 function ranges(figure: Lines): [Range, Range] {
-  if (figure.grounds.length) {
+  if (inPlane(figure)) {
     return [extent(figure.grounds.flatMap((one) => one.x), false), extent(figure.grounds.flatMap((one) => one.y), false)];
   }
   const xs = figure.series.flatMap((one) => one.x).concat(figure.marks.map((mark) => mark.x));
   const ys = figure.series.flatMap((one) => [...one.y, ...(one.low ?? []), ...(one.high ?? [])]);
+  for (const one of figure.grounds) xs.push(...one.x);
+  for (const one of figure.grounds) ys.push(...one.y);
   if (figure.diagonal) {
     const both = padded(extent(xs.concat(ys), figure.x_log), figure.x_log);
     return [both, both];

@@ -7,8 +7,6 @@ import { images } from "./images";
 import { lines } from "./lines";
 import { logo } from "./logo";
 import { sounds } from "./sounds";
-import { logo } from "./logo";
-import { sounds } from "./sounds";
 import { steps } from "./steps";
 import { table } from "./table";
 import { tokens } from "./tokens";
@@ -19,8 +17,6 @@ type Draw<F> = (figure: F) => HTMLElement;
 const KINDS: { [K in Figure["kind"]]: Draw<Extract<Figure, { kind: K }>> } = {
   lines, grid, images, table, bars, steps, tokens, logo, sounds,
 };
-
-const BROAD = ["images", "steps", "tokens", "logo", "sounds"];
 
 const BROAD = ["images", "steps", "tokens", "logo", "sounds"];
 

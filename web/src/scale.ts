@@ -4,6 +4,8 @@ import { finite, fixed, number } from "./dom";
 
 export interface Scale {
   at(value: number): number;
+  /** From a pixel to the value there. */
+  back(place: number): number;
   inside(value: number | null | undefined): value is number;
   ticks: number[];
   label(tick: number): string;
@@ -36,11 +38,13 @@ export function padded([low, high]: Range, log: boolean, part = 0.04): Range {
 
 export function scale([low, high]: Range, [from, to]: Range, log: boolean, count: number): Scale {
   const warp = log ? Math.log10 : (value: number) => value;
+  const unwarp = log ? (value: number) => 10 ** value : (value: number) => value;
   const factor = (to - from) / (warp(high) - warp(low));
   const ticks = log ? logTicks(low, high, count) : linearTicks(low, high, count);
   const decimals = log ? 0 : decimalsOf((ticks[1] ?? 1) - (ticks[0] ?? 0));
   return {
     at: (value) => from + (warp(value) - warp(low)) * factor,
+    back: (place) => unwarp(warp(low) + (place - from) / factor),
     inside: (value): value is number => finite(value) && (!log || value > 0),
     ticks,
     label: (tick) => {

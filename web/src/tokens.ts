@@ -24,7 +24,7 @@ function scaleOf(figure: Tokens): number {
 }
 
 /** Blue for what is positive, orange for what is negative; a value that is missing has no ground. */
-function ground(value: number | null, scale: number): string {
+export function ground(value: number | null, scale: number): string {
   if (!finite(value) || !scale) return "";
   const strength = Math.min(1, Math.abs(value) / scale) * STRONGEST;
   return `color-mix(in srgb, var(${value < 0 ? "--c1" : "--c0"}) ${strength.toFixed(1)}%, transparent)`;

@@ -180,60 +180,6 @@ export interface Sounds {
   note: string;
 }
 
-export interface Logo {
-  kind: "logo";
-  title: string;
-  alphabet: string[];
-  heights: (number | null)[][];
-  x_label: string;
-  y_label: string;
-  first: number;
-  note: string;
-}
-
-export interface Span {
-  text: string;
-  begin: number;
-  end: number;
-  value: number | null;
-  said: string;
-}
-
-export interface Track {
-  name: string;
-  spans: Span[];
-}
-
-export interface Tick {
-  at: number;
-  text: string;
-}
-
-export interface Strip {
-  source: string;
-  label: string;
-  ticks: Tick[];
-}
-
-export interface Recording {
-  source: string;
-  seconds: number;
-  caption: string;
-  note: string;
-  wave: (number | null)[][];
-  strips: Strip[];
-  tracks: Track[];
-}
-
-export interface Sounds {
-  kind: "sounds";
-  title: string;
-  items: Recording[];
-  value_label: string;
-  scale: number | null;
-  note: string;
-}
-
 export interface Fact {
   label: string;
   value: string | number | null;
