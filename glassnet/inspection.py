@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glassnet import splits
-from glassnet.data import corpus, doctor, images, layouts, sources, tablefiles, tables, texts
+from glassnet.data import corpus, dna, doctor, images, layouts, sources, tablefiles, tables, texts
 from glassnet.data.doctor import page, repair
 from glassnet.data.doctor.repair import Repairs
 from glassnet.data.doctor.sheet import Sheet
@@ -37,9 +37,11 @@ def inspect(
     """
     look = sources.look(str(reference), target=target)
     # The reader itself has looked: these are no rows of a table.
-    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline"):
+    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline", "series"):
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
+    if look.kind == "dna" and source is not None:  # which looks at its letters and repeats itself
+        return replace(look, problems=doctor.ordered([*look.problems, *source.problems]))
     if source is None:
         found = doctor.examine_sheet(_without_target(look), effort)
         met = list(look.problems)
@@ -67,10 +69,15 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         )
     if look.kind == "timeline":
         raise UserError(f"--fix {out}: series in time are not repaired; the findings say what is.")
+    if look.kind == "series":
+        raise UserError(f"--fix {out}: series are not repaired; the findings name them.")
     if look.kind == "corpus":
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     if look.kind == "sounds":
         raise UserError(f"--fix {out}: sounds are not repaired; the findings name the files.")
+    if look.kind in ("corpus", "dna"):
+        what = "sequences are" if look.kind == "dna" else "running text is"
+        raise UserError(f"--fix {out}: {what} not repaired; the findings name the places.")
     try:
         if look.kind == "images":
             return repair.images(layouts.find(Path(look.path)), look.problems, path)
@@ -137,6 +144,10 @@ def _opened(look: Look) -> Source[Any] | None:
         return texts.open_texts(look.path, **{k: v for k, v in columns.items() if v})
     if look.kind == "corpus":
         return corpus.open_corpus(look.path, context=1)
+    if look.kind == "dna":
+        column = look.details["sequence"]
+        target = look.details["target"]["name"] if column else None
+        return dna.open_dna(look.path, target=target, sequence=column or None)
     if "target" not in look.details:
         return None
     target = look.details["target"]

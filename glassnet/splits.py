@@ -169,13 +169,20 @@ def _hold(source: Source[Any], rows: Tensor, share: float, seed: int, least: int
 def _units(source: Source[Any], rows: Tensor) -> tuple[Tensor, Sequence[Any] | None]:
     """What may be drawn: for each row the number of its unit, and the stratum of each unit.
 
-    A unit is a row, or all rows of a group, whose mixture of strata is left to chance.
+    A unit is a row, or all rows of a group. Groups of several strata form one of their own, so that
+    how these mix is left to chance.
     """
     if source.groups is None:
         return torch.arange(len(rows)), _take(source.strata, rows)
     number: dict[Any, int] = {}
     unit = [number.setdefault(source.groups[row], len(number)) for row in rows.tolist()]
-    return torch.tensor(unit, dtype=torch.int64), None
+    if source.strata is None:
+        return torch.tensor(unit, dtype=torch.int64), None
+    strata: list[set[Any]] = [set() for _ in number]
+    for row, group in zip(rows.tolist(), unit, strict=True):
+        strata[group].add(source.strata[row])
+    of_unit = [next(iter(found)) if len(found) == 1 else "several" for found in strata]
+    return torch.tensor(unit, dtype=torch.int64), of_unit
 
 
 def _draw(total: int, wanted: int, strata: Sequence[Any] | None, seed: int) -> Tensor:

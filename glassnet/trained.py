@@ -90,7 +90,7 @@ class Trained:
         return self.task.predict(network or self.network, self.facts, raw, *more)
 
     @property
-    def decision(self) -> Decision | None:
+    def decision(self) -> Any:
         """How the answers are chosen; None: they follow from the outputs."""
         if not self.is_decided:
             return self.choose(None)  # by the knobs alone, until `evaluate` has seen the answers
@@ -112,14 +112,14 @@ class Trained:
     def _decision(self) -> dict[str, Any]:
         return self.run.read_json(DECISION) if self.run.exists(DECISION) else {}
 
-    def choose(self, outcome: Outcome | None) -> Decision | None:
+    def choose(self, outcome: Outcome | None) -> Any:
         """Choose a decision as was asked, by the answers to the validation examples."""
         if self.task.decide is None:
             return None
         recipe = self.recipe.model_copy(update=self.asked)
         return self.task.decide(recipe, self.facts, outcome)
 
-    def keep(self, decision: Decision | None, asked: Mapping[str, Any]) -> None:
+    def keep(self, decision: Any, asked: Mapping[str, Any]) -> None:
         """Write down how answers are chosen with these weights, and what was asked for."""
         values = None if decision is None else decision.model_dump()
         step = self.run.info.get("step")

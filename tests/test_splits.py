@@ -252,6 +252,15 @@ def test_rows_of_a_group_are_never_parted() -> None:
         assert sum(map(len, held)) == 7
 
 
+def test_groups_of_one_class_each_are_drawn_in_the_share_of_their_class() -> None:
+    strata = ["rare" if row < 20 else "common" for row in range(100)]
+    source = Rows(100, groups=[row // 2 for row in range(100)], strata=strata)
+    for seed in range(5):
+        splits = draw(source, Split(test=0.2, validation=0.25, seed=seed))
+        assert sum(strata[row] == "rare" for row in listed(splits.test)) == 4
+        assert sum(strata[row] == "rare" for row in listed(splits.validation)) == 4
+
+
 def test_too_few_groups_for_the_folds_are_told() -> None:
     with pytest.raises(UserError, match="folds=5 needs at least as many groups"):
         draw(Rows(30, groups=[row % 3 for row in range(30)]), Split(mode="kfold", test=0))

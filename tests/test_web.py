@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_figures import HOSTILE, document
 
@@ -22,13 +23,22 @@ from glassnet.figures import (
     Grid,
     Ground,
     Lines,
+    Logo,
+    Recording,
     Section,
     Series,
     Shown,
+    Sounds,
+    Span,
     Steps,
+    Strip,
     Table,
+    Tick,
+    Track,
     notebook,
     page,
+    png,
+    wav,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -456,3 +466,43 @@ def test_the_committed_bundle_is_what_the_sources_give(tmp_path: Path) -> None:
     for name in ["glassnet.js", "glassnet.css"]:
         built = (tmp_path / "glassnet/web" / name).read_bytes()
         assert built == (ROOT / "glassnet/web" / name).read_bytes(), f"{name}: npm run build"
+
+
+def test_a_recording_can_be_heard_and_a_click_into_its_picture_seeks(show: Any) -> None:
+    samples = (np.sin(np.arange(8000) / 5) * 20000).astype(np.int16)
+    strip = Strip(png(np.zeros((8, 40), np.uint8)), "spectrogram", ticks=[Tick(0.5, "1 kHz")])
+    words = Track("words", [Span("seven", 0.1, 0.9, value=0.8)])
+    heard = Recording(wav(samples, 8000), 1.0, caption="7.wav", strips=[strip], tracks=[words])
+    tab = show(section(Sounds("Heard", [heard])))
+    audio = tab.locator("audio")
+    tab.wait_for_function("document.querySelector('audio').readyState >= 1")
+    assert abs(audio.evaluate("a => a.duration") - 1) < 0.01
+    picture = tab.locator("figure.sounds svg")
+    assert "seven" in (picture.get_attribute("aria-label") or "")
+    box = picture.bounding_box()
+    picture.click(position={"x": box["width"] / 2, "y": 40})
+    assert 0.3 < audio.evaluate("a => a.currentTime") < 0.7
+
+
+def test_letters_of_a_logo_are_as_high_as_they_count_and_are_read_off_by_keys(show: Any) -> None:
+    tab = show(section(Logo("Motif", list("ACGT"), [[2, 0, 0, 0], [0, 0, -1, 0.5]])))
+    letters = tab.locator("figure.logo text.stacked")
+    letters.first.wait_for()
+    heights = letters.evaluate_all("all => all.map((e) => e.getBoundingClientRect().height)")
+    texts = letters.evaluate_all("all => all.map((e) => e.textContent)")
+    assert sorted(texts) == ["A", "G", "T"]
+    by = dict(zip(texts, heights, strict=True))
+    assert by["A"] > 1.5 * by["G"] > 1.5 * by["T"]
+    tab.locator("figure.logo svg").focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowRight")
+    assert "position 2" in tab.locator(".readout").inner_text()
+
+
+def test_colour_behind_curves_is_as_wide_as_the_curves(show: Any) -> None:
+    ground = Ground((0, 2), (-1, 1), [[0, 1, 0]], [[0.2, 0.7, 0]])
+    tab = show(section(Lines("Evidence", [Series("a", [0, 1, 2], [0, 1, -1])], grounds=[ground])))
+    svg = tab.locator("figure.lines svg[role=img]")
+    box = svg.bounding_box()
+    assert box["width"] > 1.5 * box["height"]
+    assert tab.locator("figure.lines image.ground").count() == 1

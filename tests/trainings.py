@@ -145,12 +145,16 @@ def raw_inputs(path: Path, kind: str, folder: Path, count: int = 5) -> tuple[lis
         return _raw_texts(path, folder, count)
     if kind == "dna":
         return _raw_dna(path, folder, count)
+    if kind == "series":
+        return _raw_series(path, folder, count)
     if kind == "sounds":
         return _raw_sounds(path, folder, count)
     if kind == "corpus":
         return _raw_prompts(path, folder, count)
     if kind == "pairs":
         return _raw_sentences(path, folder, count)
+    if kind == "timeline":
+        return _raw_histories(path, folder, count)
     raise AssertionError(
         f"tests/trainings.py does not know how to take single raw inputs out of {kind!r} data: "
         "add a function beside _raw_rows and _raw_images"
@@ -192,6 +196,16 @@ def _raw_dna(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     return list(sequences), folder / "new.fa"
 
 
+def _raw_series(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    from glassnet.data import seriesfiles
+
+    found = seriesfiles.read_ts(path).series[:count]
+    lines = [":".join(",".join(map(str, channel)) for channel in one.T) for one in found]
+    header = ["@timeStamps false", "@classLabel false", "@data"]
+    (folder / "new.ts").write_text("\n".join([*header, *lines]) + "\n", encoding="utf-8")
+    return [one.T for one in found], folder / "new.ts"
+
+
 def _raw_sentences(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
     from glassnet.data import pairs
 
@@ -210,6 +224,21 @@ def _raw_prompts(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]
     prompts = [" ".join(line.split()[:2]) for line in lines]
     (folder / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
     return list(prompts), folder / "prompts.txt"
+
+
+def _raw_histories(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:
+    """The pasts of the first windows, each in a table of its own."""
+    from glassnet.data import tablefiles, timeline
+    from glassnet.data.timelineplan import Wishes
+
+    plan = timeline.open_timeline(path, Wishes()).plan
+    frame: pl.DataFrame = tablefiles.read(path).frame
+    (folder / "new").mkdir()
+    singles = []
+    for number in range(count):
+        singles.append(folder / "new" / f"{number}.csv")
+        frame[number : number + plan.context].write_csv(singles[-1])
+    return list(singles), folder / "new"
 
 
 def _raw_images(path: Path, folder: Path, count: int) -> tuple[list[Any], Path]:

@@ -26,7 +26,7 @@ from glassnet.data.order import natural
 from glassnet.data.signals import SignalExamples
 from glassnet.data.textfolders import Found
 from glassnet.errors import UserError
-from glassnet.task import Facts, Look, Problem
+from glassnet.task import Facts, Problem
 
 DEFAULT_LONGEST = 20_000
 ENOUGH_ROWS = 20
@@ -160,9 +160,10 @@ class DnaSource:
         codes = [encoded(one, self.alphabet, longest) for one in known]
         totals = np.sum([one.sum(0, dtype=np.int64) for one in codes], axis=0)
         return DnaFacts(
-            alphabet=self.alphabet, shortest=min(lengths), most=min(longest, max(lengths)),
+            alphabet=self.alphabet, shortest=min(longest, *lengths),
+            most=min(longest, max(lengths)),
             longest=longest, aligned=is_aligned(codes, answers),
-            both_strands=self.alphabet == "dna" and lacks_strand(codes, answers),
+            both_strands=self._is_double() and lacks_strand(codes, answers),
             frequencies=(totals / totals.sum()).tolist(), classes=self.classes,
             class_counts=np.bincount(answers, minlength=len(self.classes)).tolist(),
             sequence=self.found.text, target=self.found.target, order=self.found.order,
@@ -175,6 +176,10 @@ class DnaSource:
             if problem not in self.problems:
                 self.problems.append(problem)
         return as_signals(known, facts, rows, torch.from_numpy(self.answers[rows.numpy()]))
+
+    def _is_double(self) -> bool:
+        """Whether there may be another strand: in DNA, and not in RNA, which has U."""
+        return self.alphabet == "dna" and not any("U" in one.upper() for one in self.sequences)
 
     # What is asked of the data -------------------------------------------------------------------
 
@@ -319,66 +324,3 @@ def cut(sequences: Sequence[str], facts: DnaFacts, origin: str) -> list[Problem]
             level="note",
         )
     ]  # fmt: skip
-
-
-# --- A cheap look ---------------------------------------------------------------------------------
-
-
-def look(path: str | Path, target: str | None) -> Look | None:
-    """Labelled sequences, if they lie there; a table with a column of them is one."""
-    place, part = references.split(path)
-    try:
-        if not references.is_database(path) and not part and dnafiles.holds_sequences(place):
-            return look_at(dnafiles.read(place), path)
-    except OSError:
-        return None
-    if not dnatables.may_hold(path):
-        return None
-    return _look_at_table(path, target)
-
-
-def _look_at_table(path: str | Path, target: str | None) -> Look | None:
-    table = tablefiles.read(path, target)
-    frame, _ = dnatables.with_first_row(table)
-    if target is not None and target not in frame.columns:
-        return None  # said by the reader of tables
-    found = dnatables.sequence_columns(frame, target)
-    if len(found) != 1 or (target or dnatables.guessed_label(frame, found[0])) is None:
-        return None
-    sequences = dnatables.of_read(table, str(path), target, found[0])
-    labels = Counter(sequences.labels)
-    if len(labels) > max(2, len(sequences.labels) // 2):
-        return None  # numbers to be predicted
-    return look_at(sequences, path)
-
-
-def look_at(found: Found, path: str | Path) -> Look:
-    """Sequences with labels, told to people."""
-    counts = Counter(label for label in found.labels if label)
-    parts = Counter(found.parts)
-    lengths = sorted(map(len, found.texts)) or [0]
-    alphabet = dnaletters.alphabet_of(found.texts)
-    signs = Counter("".join(found.texts[:2000]).upper()).most_common(12)
-    columns = [("Sequences in", f"column {found.text}"), ("Classes in", f"column {found.target}")]
-    middle = lengths[len(lengths) // 2]
-    summary = [
-        ("Kind", found.form),
-        ("Sequences", f"{len(found.texts):,} of {MADE_OF[alphabet]}"),
-        *(columns if found.text else []),
-        ("Parts", ", ".join(f"{p} {n:,}" for p, n in parts.items()) if len(parts) > 1
-         else "none of its own"),
-        ("Classes", f"{len(counts)}: "
-         + ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(10))),
-        ("Lengths", f"all {middle:,}" if lengths[0] == lengths[-1]
-         else f"{lengths[0]:,} to {lengths[-1]:,}, half of them {middle:,} or more"),
-        ("Letters", ", ".join(f"{sign} {n:,}" for sign, n in signs)),
-    ]  # fmt: skip
-    details: dict[str, Any] = {
-        "num_rows": len(found.texts),
-        "classes": dict(counts),
-        "parts": dict(parts) if len(parts) > 1 else {},
-        "sequence": found.text,
-        "alphabet": alphabet,
-        "target": {"name": found.target, "kind": "categories", "classes": dict(counts)},
-    }
-    return Look("dna", path, summary, found.problems, details)

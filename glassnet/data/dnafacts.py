@@ -14,8 +14,8 @@ from glassnet.data.dnaletters import WHOLE, Codes
 
 SURE = 6.0
 """Standard deviations above what chance gives, from which on it is none."""
-FEW = 30
-"""Sequences with which nothing can be said about the strand."""
+FEW = 200
+"""With fewer sequences nothing can be said about the strand: then it is taken to have a meaning."""
 
 Array = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def is_aligned(codes: Sequence[Codes], answers: NDArray[np.int64]) -> bool:
     excess = freedom = 0.0
     for label in np.unique(answers).tolist():
         members = [code for code, answer in zip(codes, answers, strict=True) if answer == label]
-        counts: Array = np.sum(members, axis=0, dtype=np.int64) / WHOLE  # (T, C)
+        counts = np.stack(members).sum(0, dtype=np.int64) / WHOLE  # (T, C)
         expected = counts.sum(0) / len(counts)
         used = expected > 0
         parts = (counts[:, used] - expected[used]) ** 2 / expected[used]

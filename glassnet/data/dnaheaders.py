@@ -33,6 +33,13 @@ def labels_and_parts(headers: Sequence[str], origin: str) -> tuple[list[str | No
         labels = [rule(header) for header in headers]
         if _are_classes(labels):
             return labels, parts
+    for rule in RULES:
+        same = {rule(header) for header in headers}
+        if len(same) == 1 and None not in same and len(headers) > 1:
+            raise UserError(
+                f"{origin}: the label is {same.pop()!r} in every header. Telling classes apart "
+                "needs at least two; add sequences of another class."
+            )
     shown = "; ".join(f">{header[:60]}" for header in headers[:3])
     raise UserError(
         f"{origin}: no label was found in the headers ({shown}). Expected '>name|label', "

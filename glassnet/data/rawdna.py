@@ -47,7 +47,7 @@ def wrong_with(sequence: str, facts: DnaFacts, one_length: bool) -> str | None:
     if odd := dnaletters.strange(sequence, facts.alphabet):
         listed = ", ".join(f"{sign!r} at {place}" for sign, place in odd.items())
         return f"has letters outside of {facts.letters} and their ambiguity codes: {listed[:200]}"
-    if one_length and len(sequence) != facts.most:
+    if one_length and min(len(sequence), facts.longest) != facts.most:
         return (
             f"has {len(sequence):,} letters; those of the training are aligned and have "
             f"{facts.most:,} each. Cut it as they were"

@@ -132,7 +132,7 @@ class SeriesSource:
         return SeriesFacts(
             channels=self.found.channels, longest=max(lengths), shortest=min(lengths),
             scale=self.scale, gaps=self.gaps, means=means.tolist(), deviations=spread.tolist(),
-            classes=self.classes, class_counts=counts.tolist(), target=columns.target or "",
+            classes=self.classes, class_counts=counts.tolist(), target=self.found.target,
             series=columns.series or "", time=columns.time or "", group=columns.group or "",
             one=self.found.one,
         )  # fmt: skip

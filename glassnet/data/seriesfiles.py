@@ -21,6 +21,7 @@ from glassnet.task import Problem
 
 Values = NDArray[np.float64]
 """One series, (steps, channels)."""
+COMMENTS = "#%"
 MISSING = {"?", "nan", "na", ""}
 UNIVARIATE = ("values",)
 
@@ -40,6 +41,8 @@ class Recorded:
     one: Literal["row", "file"] = "row"
     """What one series is here: a row or line of something, or a file."""
     form: str = "series"
+    target: str = ""
+    """The column of the labels; empty where no column has a name."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -66,7 +69,7 @@ def read_ts(path: Path) -> Recorded:
             time stamps.
     """
     lines = [(n, line.strip()) for n, line in enumerate(text_of(path).splitlines(), 1)]
-    told = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    told = [(number, line) for number, line in lines if line and line[0] not in COMMENTS]
     begin = next((i for i, (_, line) in enumerate(told) if line.lower() == "@data"), None)
     if begin is None:
         raise UserError(
@@ -307,6 +310,8 @@ def read_npz(path: Path) -> Recorded:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             held = {name: _array(path, arrays, name) for name in arrays.files}
+    except UserError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read as .npz ({error}).") from None
     pieces = list(_pieces(held))
@@ -322,6 +327,7 @@ def read_npz(path: Path) -> Recorded:
         raise UserError(f"{path}: the arrays of series differ in their number of channels.")
     if len(pieces) == 1:
         found.parts = []
+        found.names = [f"series {number + 1}" for number in range(len(found.series))]
     return found
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from glassnet.data import seriestables, tablefiles
-from glassnet.data.parts import ORDER, part_of
+from glassnet.data.parts import ORDER, PARTS, part_of
 from glassnet.data.seriesfiles import Recorded, read_arff, read_npz, read_ts, read_ucr
 from glassnet.data.seriestables import Columns
 from glassnet.errors import UserError
@@ -77,8 +78,28 @@ def files_of(path: Path) -> dict[Path, Reader]:
     for suffixes in ((".ts",), UCR, (".arff",)):  # the same set may lie there in several formats
         held = {f: r for f in files if f.suffix.lower() in suffixes and (r := _reader(f))}
         if held:
-            return dict(sorted(held.items(), key=lambda item: _order(item[0])))
+            return dict(sorted(_of_one_set(path, held).items(), key=lambda item: _order(item[0])))
     return {}
+
+
+def _of_one_set(folder: Path, held: dict[Path, Reader]) -> dict[Path, Reader]:
+    """The files of the set that is called as the folder is, where several sets lie there."""
+    names = {file: _set_name(file) for file in held}
+    if len(set(names.values())) < 2:
+        return held
+    mine = {file: reader for file, reader in held.items() if names[file] == folder.name.lower()}
+    if mine:
+        return mine
+    raise UserError(
+        f"{folder} holds several sets of series: {', '.join(sorted(set(names.values())))}. Put each "
+        "into a folder of its own, or give one file."
+    )
+
+
+def _set_name(path: Path) -> str:
+    """A file's name without the part that it is: 'GunPoint_TRAIN.ts' is of 'gunpoint'."""
+    words = re.split(r"(?<=[^_. -])[_. -]+", path.stem.lower())
+    return "_".join(word for word in words if word not in PARTS)
 
 
 def _order(path: Path) -> int:
@@ -97,7 +118,7 @@ def _reader(path: Path) -> Reader | None:
 def is_series(path: Path) -> bool:
     """Whether a .ts file is one of series: others hold television, or a program."""
     head = _head(path)
-    return any(line.lstrip().startswith(("@", "#")) for line in head[:5]) or not head
+    return any(line.lstrip().startswith(("@", "#", "%")) for line in head[:5]) or not head
 
 
 def is_ucr(path: Path) -> bool:

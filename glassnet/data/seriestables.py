@@ -67,6 +67,7 @@ def of_wide(read: Read, origin: str, columns: Columns, labelled: bool) -> Record
         parts=_parts(read),
         groups=_groups(frame, columns),
         form="series in the rows of a table",
+        target=target or "",
         problems=problems,
     )
 
@@ -167,6 +168,7 @@ def of_long(read: Read, origin: str, columns: Columns, labelled: bool) -> Record
     labels, groups, parts = _texts(frame, target), _groups(frame, columns), _parts(read)
     times = _times(frame, columns.time, read.separator, origin)
     found = Recorded([], [], [], list(channels), problems=problems, form="series in a long table")
+    found.target = target or ""
     found.groups = None if groups is None else []
     unsorted, uneven = [], []
     keys = whose.to_list() if not parts else [f"{p} {k}" for p, k in zip(parts, whose, strict=True)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from glassnet.data.layouts import Layout
 
 OWN_READERS: tuple[str, ...] = (
-    "soundlook", "dna", "series", "pairlook", "texts", "running", "timelinelook",
+    "soundlook", "dnalook", "series", "pairlook", "texts", "running", "timelinelook",
 )  # fmt: skip
 """Modules beside this one, each with ``look(path, target)``: what it found, or None if the data
 are not of its kind. They are asked in this order, before images and tables."""

@@ -102,9 +102,7 @@ def _table(reference: str | Path) -> pl.DataFrame:
     return frame
 
 
-def _arranged(
-    frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layout
-) -> Timelines:
+def _arranged(frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layout) -> Timelines:
     """All series of all tables, on one calendar."""
     problems: list[Problem] = []
     frames = [(name, with_one_stamp(frame, layout.time)) for name, frame in frames]
@@ -146,9 +144,11 @@ def time_column(frame: pl.DataFrame) -> str | None:
     """The column of time stamps: of dates, else of even numbers under a name such as year."""
     for name in frame.columns:
         column = frame[name]
-        if (column.dtype == pl.String or column.dtype.is_temporal()) and (
-            stamps := timelinestamps.read(column.head(200))
-        ) is not None and stamps.are_dates:
+        if (
+            (column.dtype == pl.String or column.dtype.is_temporal())
+            and (stamps := timelinestamps.read(column.head(200))) is not None
+            and stamps.are_dates
+        ):
             return name
     for name in frame.columns:
         if timelinestamps.TIMELY.match(name) and timelinestamps.read(frame[name], timely=True):
@@ -245,9 +245,7 @@ def numbers(column: pl.Series) -> pl.Series | None:
 Stamped = tuple[str, pl.DataFrame, Stamps | None]
 
 
-def _stamps(
-    rows: pl.DataFrame, time: str | None, layout: Layout, origin: str
-) -> Stamps | None:
+def _stamps(rows: pl.DataFrame, time: str | None, layout: Layout, origin: str) -> Stamps | None:
     if time is None:
         return None
     require_column(rows, time, origin, "the time stamps")

@@ -72,7 +72,9 @@ def make(found: Timelines, variables: int, wishes: Wishes) -> Plan:
     if not series:
         raise UserError(f"{found.origin}: the columns to forecast hold no numbers.")
     cuts = _cuts(series, wishes)
-    learned = [one.values[:train, :variables] for one, (train, *_) in zip(series, cuts, strict=True)]
+    learned = [
+        one.values[:train, :variables] for one, (train, *_) in zip(series, cuts, strict=True)
+    ]
     seasons = timelineseasons.find(learned, found.calendar)
     typical = int(np.median([len(values) for values in learned]))
     rest = min(end - test for _, test, end in cuts) if wishes.test or wishes.parts else typical
@@ -144,7 +146,8 @@ def _origins(
     horizon: int,
     wishes: Wishes,
 ) -> tuple[list[Timeline], Tensor, list[str], tuple[Tensor, Tensor]]:
-    kept, rows, parts, first = [], [], [], []
+    kept: list[Timeline] = []
+    rows, parts, first = [], [], []
     short = []
     for one, (train, test, end) in zip(series, cuts, strict=True):
         places = np.arange(context, end - horizon + 1)

@@ -13,12 +13,15 @@ Floats = NDArray[np.float64]
 MOST_SERIES = 30
 """Series that are looked at; the others will be like them."""
 
+CLEAR = 0.15
+"""Autocorrelation that a season must have at least."""
+
 
 def find(series: Sequence[Floats], calendar: Calendar) -> list[int]:
     """The seasons in steps, the strongest first; none if nothing repeats itself.
 
     Usual periods of the calendar, and the peak of the spectrum, count if the autocorrelation there
-    is a peak and beyond chance (the 90 % test of the M4 competition, on the detrended series).
+    is clear, beyond chance, and above that at half of the period.
     """
     candidates: dict[int, list[float]] = {}
     looked = series[:: max(1, len(series) // MOST_SERIES)][:MOST_SERIES]
@@ -44,7 +47,7 @@ def _of_one(column: Floats, calendar: Calendar) -> list[tuple[int, float]]:
     for period in dict.fromkeys([*usual, *_spectral(flat, usual)]):
         if period < 2 or 2 * period > len(flat) or period >= len(lags):
             continue
-        bound = 1.645 * np.sqrt((1 + 2 * np.square(lags[1:period]).sum()) / len(flat))
+        bound = max(CLEAR, 1.645 / np.sqrt(len(flat)))
         # What drifts slowly is like its own past at any lag; what repeats itself is so after a
         # whole season more than after a half.
         if lags[period] > max(bound, lags[period // 2 : (period + 1) // 2 + 1].mean()):

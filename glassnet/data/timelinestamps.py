@@ -34,7 +34,8 @@ FURTHER = (
     "%b %Y", "%B %Y", "%Y %b", "%b-%Y", "%b-%y", "%m/%Y", "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
     "%Y-%m-%d %H", "%Y-%m-%dT%H:%M", "%Y/%m/%d %H:%M:%S", "%Y%m%d %H:%M", "%Y%m%d %H:%M:%S",
-    "%Y%m%dT%H%M%S", "%d-%m-%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%m-%d-%Y", "%d%b%Y", "%Y%b", "%Y-%m-%d %H-%M-%S",
+    "%Y%m%dT%H%M%S", "%d-%m-%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%m-%d-%Y",
+    "%d%b%Y", "%Y%b", "%Y-%m-%d %H-%M-%S", "%b-%d-%Y",
 )  # fmt: skip
 """Ways of writing that tables of other kinds hardly have."""
 
@@ -140,7 +141,9 @@ def _of_texts(column: pl.Series, form: str | None) -> Stamps | None:
     zoned = bool(text.str.contains(r":\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})$").fill_null(False).all())
     forms = [*cells.DATES, "quarters", *FURTHER]
     forms.remove("clock")
-    rows = [(name, _written(bare if zoned else text, name)) for name in forms if _likely(text, name)]
+    rows = [
+        (name, _written(bare if zoned else text, name)) for name in forms if _likely(text, name)
+    ]
     least = 0.5 * (len(text) - text.null_count())
     rows = [(name, dates) for name, dates in rows if len(dates) - dates.null_count() > least]
     if not rows:
@@ -317,9 +320,7 @@ def _candidates(values: Ints, stamps: Stamps) -> list[Calendar]:
         first = int(number[0])
         found.append(Calendar(unit="business days", count=1, origin=first, form=stamps.form))
     seconds = max(1, round(usual / MICRO))
-    found.append(
-        Calendar(unit="seconds", count=seconds, origin=int(values[0]), form=stamps.form)
-    )
+    found.append(Calendar(unit="seconds", count=seconds, origin=int(values[0]), form=stamps.form))
     return found
 
 
@@ -375,7 +376,7 @@ def _months(values: Ints) -> tuple[Ints, Ints]:
 
 def _month_start(months: Ints) -> Ints:
     start = (months - 1970 * 12).astype("datetime64[M]").astype("datetime64[us]")
-    return start.astype(np.int64)  # type: ignore[no-any-return]
+    return start.astype(np.int64)
 
 
 def _working_days(values: Ints) -> tuple[Ints, Bools]:

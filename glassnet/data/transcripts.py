@@ -8,11 +8,12 @@ one way of writing, the vocabulary, and the n-grams of the training transcripts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from glassnet.data import soundlayouts, tokens
+from glassnet.data import soundlayouts, strings, tokens
 from glassnet.data.recordings import Found
 from glassnet.data.soundcache import SoundExamples
 from glassnet.data.sounds import Ask, SoundFacts, SoundRows
+from glassnet.data.strings import StringExamples
 from glassnet.data.tokens import END, Unit, Vocabulary
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -77,6 +79,8 @@ class Wording:
     punctuation: bool = False
     """Whether it is kept."""
     beam: int = 1
+    join: str | None = None
+    """How many recordings make up an example, such as 3-7."""
     language_model: str = "none"
     """transcripts, none, a text file, or the folder of a run."""
 
@@ -100,7 +104,9 @@ def normalized(text: str, lowercase: bool, punctuation: bool) -> str:
     return " ".join(text.split())
 
 
-def open_transcripts(path: str | Path, ask: Ask, wording: Wording) -> TranscriptSource:
+def open_transcripts(
+    path: str | Path, ask: Ask, wording: Wording
+) -> TranscriptSource | StringSource:
     """Open a set of recordings with a transcript each; class names do where there are none.
 
     Raises:
@@ -123,6 +129,8 @@ def open_transcripts(path: str | Path, ask: Ask, wording: Wording) -> Transcript
         found = found.take([row for row, text in enumerate(found.transcripts) if text])
     if not len(found):
         raise UserError(f"{place}: not one recording has a transcript with a letter or a digit.")
+    if wording.join is not None:
+        return StringSource(found, place, ask, wording)
     return TranscriptSource(found, place, ask, wording)
 
 
@@ -148,16 +156,20 @@ class TranscriptSource(SoundRows):
             raise UserError(f"{self.path}: no recording is left to learn from.")
         rate, own = self.rate(numbers), self.wording
         texts = [self.texts[row] for row in numbers]
-        vocabulary = tokens.learn(texts, own.unit, size=own.size, least=1)
+        vocabulary = self.learned(texts)
         longest = int(self.decoded(numbers, rate, self._targets(vocabulary)).lengths.max())
         return SpeechFacts(
             rate=rate, longest=longest, limit=self.ask.longest, vocabulary=vocabulary,
             lowercase=own.lowercase, punctuation=own.punctuation,
             spaced=not tokens.unspaced(texts), beam=own.beam,
-            texts=self._read(texts), writer=_writer(own.language_model),
+            texts=self.read(texts), writer=_writer(own.language_model),
         )  # fmt: skip
 
-    def _read(self, texts: list[str]) -> list[str]:
+    def learned(self, texts: list[str]) -> Vocabulary:
+        """The vocabulary of texts."""
+        return tokens.learn(texts, self.wording.unit, size=self.wording.size, least=1)
+
+    def read(self, texts: list[str]) -> list[str]:
         """What the language model counts: the training transcripts, or the lines of a file."""
         own = self.wording
         if own.beam == 1 or own.language_model == "none" or is_run(own.language_model):
@@ -190,6 +202,72 @@ class TranscriptSource(SoundRows):
         if odd:
             what = f"have {vocabulary.unit} that no training transcript has"
             self.problems.append(_about(odd, what, "they cannot be heard right; nothing to do"))
+
+
+class StringSource:
+    """Recordings joined into strings, each with the words of all of them."""
+
+    def __init__(self, found: Found, path: Path, ask: Ask, wording: Wording) -> None:
+        assert wording.join is not None
+        self.single = TranscriptSource(found, path, ask, replace(wording, join=None))
+        self.strings = strings.draw(found, wording.join)
+        what = f"{self.single.fingerprint}{wording.join}{len(self.strings)}"
+        self.fingerprint = hashlib.sha256(what.encode()).hexdigest()
+        self.problems = self.single.problems
+        self.texts = [
+            " ".join(self.single.texts[row] for row in rows) for rows in self.strings.members
+        ]
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    @property
+    def strata(self) -> None:
+        """Transcripts are no classes."""
+        return None
+
+    @property
+    def groups(self) -> None:
+        """None: the parts are those of the recordings."""
+        return None
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The part of every string, which is that of all its recordings."""
+        return self.strings.parts
+
+    def name(self, row: int, /) -> str:
+        """The names of its recordings."""
+        return " + ".join(self.single.name(member) for member in self.strings.members[row])
+
+    def facts(self, rows: Tensor, /) -> SpeechFacts:
+        """Learn from the recordings of these strings."""
+        members = sorted({member for row in rows.tolist() for member in self.strings.members[row]})
+        facts = self.single.facts(torch.tensor(members))
+        texts = self.single.read([self.texts[row] for row in rows.tolist()])
+        longest = int(self.examples(rows, facts).lengths.max())
+        vocabulary = self.single.learned([self.texts[row] for row in rows.tolist()])
+        return facts.model_copy(
+            update={"texts": texts, "longest": longest, "vocabulary": vocabulary, "spaced": True}
+        )
+
+    def examples(self, rows: Tensor, facts: SpeechFacts, /) -> StringExamples:
+        """Decode the recordings; a string of which one cannot be read is left out."""
+        members = sorted({member for row in rows.tolist() for member in self.strings.members[row]})
+        sounds = self.single.examples(torch.tensor(members, dtype=torch.int64), facts)
+        place = {row: number for number, row in enumerate(sounds.rows.tolist())}
+        kept = [row for row in rows.tolist() if all(m in place for m in self.strings.members[row])]
+        pieces = [
+            [
+                (round(gap * facts.rate), place[member])
+                for gap, member in zip(
+                    self.strings.gaps[row], self.strings.members[row], strict=True
+                )
+            ]
+            for row in kept
+        ]
+        targets = padded(facts.vocabulary.encode([self.texts[row] for row in kept]))
+        return StringExamples(torch.tensor(kept, dtype=torch.int64), targets, sounds, pieces)
 
 
 def lines_of(path: Path, own: Wording) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glassnet.networks._series import present
-from glassnet.networks.dnacnn import word_counts
+from glassnet.networks._words import word_counts
 from glassnet.task import Batch, Examples, Outcome
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)

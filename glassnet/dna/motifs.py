@@ -288,7 +288,8 @@ def spelled(
             found.append(IUPAC["".join(sorted(letters[place] for place in order[:2]))])
         else:
             found.append("N" if len(letters) == 4 else "X")
-    return "".join(found), first
+    word, unknown = "".join(found), "N" if len(letters) == 4 else "X"
+    return word.strip(unknown), first + len(word) - len(word.lstrip(unknown))
 
 
 def alike(one: Motif, other: Motif) -> bool:

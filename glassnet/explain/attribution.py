@@ -96,7 +96,11 @@ def integrated_gradients(question: Question, tokens_T: Tensor) -> Attribution:
 
 
 def along(
-    gradient: Callable[[Tensor], Tensor], way: Tensor, change: float, size: int
+    gradient: Callable[[Tensor], Tensor],
+    way: Tensor,
+    change: float,
+    size: int,
+    places: Sequence[int] = STEPS,
 ) -> tuple[Tensor, int]:
     """What each number of ``way`` adds on a straight line of that length and direction.
 
@@ -105,12 +109,13 @@ def along(
         way: From the baseline to the input.
         change: Of the explained answer, from the one to the other.
         size: How much one place weighs, in the unit of ``AT_ONCE``.
+        places: How many places are looked at; the next number if the sum is not complete.
 
     Returns:
         What each adds, and how many places were looked at: so many that the sum is complete.
     """
-    worth = torch.zeros_like(way)
-    for steps in STEPS:
+    worth, steps = torch.zeros_like(way), 0
+    for steps in places:
         places_S = (torch.arange(steps, device=way.device) + 0.5) / steps
         mean = torch.zeros_like(way)
         for some in places_S.split(max(1, AT_ONCE // size)):

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassnet.explain.attribution import AT_ONCE, Attribution, along
+from glassnet.explain.attribution import AT_ONCE, STEPS, Attribution, along
 from glassnet.inner import differentiable, listening
 
 BANDS, COLUMNS = 10, 24
@@ -48,8 +48,8 @@ class Asked:
     front: nn.Module | None = None
     letters: bool = False
     """The channels are letters: their numbers are probabilities, and a place is all of them."""
-    future: int = 0
-    """The last steps in which a gap is no gap: what is to be forecast."""
+    roughly: bool = False
+    """Whether a sum need not be complete: other weights are only compared with."""
 
     @cached_property
     def field_FU(self) -> Tensor:
@@ -131,9 +131,10 @@ class Asked:
     def without(self, network: nn.Module) -> Asked:
         """The same question to a copy of the network with other weights."""
         if self.front is None:
-            return replace(self, network=network)
+            return replace(self, network=network, roughly=True)
         place = [name for name, m in self.network.named_modules() if m is self.front][0]
-        return replace(self, network=network, front=network.get_submodule(place))
+        front = network.get_submodule(place)
+        return replace(self, network=network, front=front, roughly=True)
 
 
 def integrated_gradients(asked: Asked) -> Attribution:
@@ -146,7 +147,7 @@ def integrated_gradients(asked: Asked) -> Attribution:
         return _gradient(asked, blank + shares_S[:, None, None] * way).sum(0)
 
     size = max(asked.signals_1CT.numel(), asked.field_FU.numel()) // 8 + 1
-    worth_FU, steps = along(gradient, way, change, size)
+    worth_FU, steps = along(gradient, way, change, size, STEPS[:1] if asked.roughly else STEPS)
     return Attribution("integrated_gradients", worth_FU.flatten().tolist(), change, steps)
 
 

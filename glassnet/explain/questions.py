@@ -157,7 +157,7 @@ def of_words(
 def _asked(
     network: nn.Module, signals_1CT: Tensor, axes: Axes, target: Target, score: Target
 ) -> Asked:
-    return Asked(network, signals_1CT, target, score, axes.front, axes.letters, future=axes.horizon)
+    return Asked(network, signals_1CT, target, score, axes.front, axes.letters)
 
 
 def _letters(
@@ -165,8 +165,9 @@ def _letters(
 ) -> tuple[list[Timed], list[list[int]]]:
     """Letters in time, and which of them make up each word."""
     assert axes.tokens is not None
-    ends = [*found.frames[1:], len(logs_UV)]
-    letters, groups = [], [[]]  # type: tuple[list[Timed], list[list[int]]]
+    ends = [*found.frames, len(logs_UV)][1:]
+    letters: list[Timed] = []
+    groups: list[list[int]] = [[]]
     for n, (token, frame, end) in enumerate(zip(found.tokens, found.frames, ends, strict=True)):
         text = axes.tokens(token)
         # A letter is said around its frame; up to the next one may be a long silence.

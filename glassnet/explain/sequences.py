@@ -14,32 +14,34 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from glassnet import figures
 from glassnet.errors import UserError, nearest
 from glassnet.explain import mutations, numbers, numbertrust, questions, sequencespage
 from glassnet.explain.attribution import Attribution
-from glassnet.explain.example import Tap
 from glassnet.explain.numbertrust import Check
 from glassnet.explain.questions import Question, Timed
-from glassnet.metrics import answered
+from glassnet.explain.sequencesgiven import (
+    Given,
+    axes_of,
+    classes_of,
+    given,
+    metric_of,
+    order,
+    ranked,
+    read,
+)
 from glassnet.progress import tell
-from glassnet.task import Axes, Metric, Review
+from glassnet.task import Axes, Review
 from glassnet.trained import Trained
-from glassnet.views import worst_mistakes
 
 MOST = 8
 """Examples that are explained at once."""
-SOME = 2
-"""Worst and best validation examples, of each."""
 QUICK = ("integrated_gradients",)
 """The methods for validation examples, if none are named."""
 CHECKED = 30_000
 """Numbers of all the examples together on which the methods are checked; one example at least."""
-RANKED = 2_000
-"""Validation examples of which the largest error is looked for."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +133,6 @@ class Sequences:
         return figures.notebook(self.document)
 
 
-@dataclass(frozen=True)
-class Given:
-    """One sequence as the network reads it, and what is known about it."""
-
-    name: str
-    signals_1CT: Tensor
-    truth: str | None = None
-    answer: str | None = None
-    """What the run answered, where that is more than the network says by itself."""
-    future: Tensor | None = None
-
-
 def of_sequences(trained: Trained) -> bool:
     """Whether a run reads sequences of numbers whose axes its task knows."""
     return trained.task.axes is not None
@@ -151,7 +141,7 @@ def of_sequences(trained: Trained) -> bool:
 def horizon(trained: Trained) -> int:
     """How many steps a run forecasts; 0 for one that does not."""
     folds = trained.run.folds()
-    return _axes(trained.fold(folds[0]) if folds else trained).horizon
+    return axes_of(trained.fold(folds[0]) if folds else trained).horizon
 
 
 def inputs(
@@ -175,8 +165,8 @@ def inputs(
     """
     chosen = _chosen(methods or numbers.DEFAULT)
     one, notes = _one(trained)
-    given, more = _read(one, raw)
-    asker = Asker(one.network, _axes(one), _classes(one.facts, one), chosen, about, step)
+    given, more = read(one, raw)
+    asker = Asker(one.network, axes_of(one), classes_of(one.facts, one), chosen, about, step)
     found = asker.explain(given, check=True)
     name, run = one.recipe.network.name, str(trained.run.path)
     return replace(found, network=name, run=run, notes=[*notes, *more, *found.notes])
@@ -197,7 +187,9 @@ def validation(
     if not len(review.examples):
         raise UserError(f"{trained.run.path} has no validation examples to explain; give an input.")
     asker = _asker(one, review, methods, step)
-    found = asker.explain(given(review, ranked(review, _metric(one)), asker), check=True)
+    found = asker.explain(
+        given(review, ranked(review, metric_of(one)), asker.axes, asker.classes), check=True
+    )
     name, run = one.recipe.network.name, str(trained.run.path)
     return replace(found, network=name, run=run, notes=[*notes, *found.notes])
 
@@ -209,11 +201,15 @@ def reviewed(trained: Trained, review: Review[Any]) -> tuple[Sequences, Sequence
     if not of_sequences(trained) or not len(review.examples):
         return None
     asker, name = _asker(trained, review, QUICK, None), trained.recipe.network.name
-    wrong, right = _order(review, _metric(trained))
+    wrong, right = order(review, metric_of(trained))
     typical = right[len(right) // 2 : len(right) // 2 + 1]
     plain = replace(asker, methods={})
-    largest = plain.explain(given(review, wrong[: sequencespage.HEARD], asker), check=False)
-    why = asker.explain(given(review, [*wrong[:1], *typical], asker), check=False)
+    # Where fewer are wrong, those that were least sure come next.
+    worst = [*wrong, *right[::-1]][: sequencespage.HEARD]
+    largest = plain.explain(given(review, worst, asker.axes, asker.classes), check=False)
+    why = asker.explain(
+        given(review, [*wrong[:1], *typical], asker.axes, asker.classes), check=False
+    )
     return replace(largest, network=name), replace(why, network=name)
 
 
@@ -233,8 +229,6 @@ class Asker:
 
     def explain(self, given: Sequence[Given], *, check: bool) -> Sequences:
         """Find the evidence, and whether it is to be trusted."""
-        if not given:
-            raise UserError("There is nothing to explain; give an input that can be read.")
         notes = []
         if len(given) > MOST:
             notes = [f"Explained are the first {MOST} of {len(given)} inputs."]
@@ -322,25 +316,9 @@ def _asker(
 ) -> Asker:
     assert trained.task.axes is not None
     axes = trained.task.axes(review.facts, review.network)
-    classes = _classes(review.facts, trained)
+    classes = classes_of(review.facts, trained)
     chosen = _chosen(methods or QUICK)
     return Asker(review.network, axes, classes, chosen, step=step)
-
-
-def _axes(trained: Trained) -> Axes:
-    assert trained.task.axes is not None
-    return trained.task.axes(trained.facts, trained.network)
-
-
-def _classes(facts: Any, trained: Trained) -> Sequence[str]:
-    return list(trained.task.output_names(facts))
-
-
-def _metric(trained: Trained) -> Metric:
-    """The figure by which the answer to a single example is called better or worse."""
-    task = trained.task
-    names = task.chosen_by or (task.metrics[0].name,)
-    return next(metric for metric in task.metrics if metric.name == names[0])
 
 
 def _chosen(names: Sequence[str]) -> dict[str, Any]:
@@ -359,110 +337,3 @@ def _one(trained: Trained) -> tuple[Trained, list[str]]:
         return trained, []
     note = f"A k-fold run has {len(folds)} networks; this is the one of {folds[0].path.name}."
     return trained.fold(folds[0]), [note]
-
-
-# --- From raw input -------------------------------------------------------------------------------
-
-
-def _read(one: Trained, raw: Any) -> tuple[list[Given], list[str]]:
-    """What the network is fed for each input: overheard while the run answers it."""
-    items = raw if isinstance(raw, list | tuple) else [raw]
-    found: list[Given] = []
-    notes: list[str] = []
-    for item in items:
-        tap = Tap(one.network)
-        answers = one.predict(item, tap)
-        bad = [p for p in answers if "error" in p.details]
-        good = [p for p in answers if "error" not in p.details]
-        if not good:
-            said = "; ".join(f"{p.input}: {p.details['error']}" for p in bad[:3])
-            raise UserError(said or f"{item!s:.80}: nothing was found there to be explained.")
-        notes += [f"{p.input} could not be read: {p.details['error']}" for p in bad]
-        rows = [batch[n : n + 1] for batch in tap.seen for n in range(len(batch))]
-        if len(rows) != len(good):
-            notes.append(
-                f"{good[0].input}: read in {len(rows)} pieces; the first of them is explained."
-            )
-            good, rows = good[:1], rows[:1]
-        for answer, signals in zip(good, _in_order(one, good, rows), strict=True):
-            # A copy, for what was made in inference mode can have no gradient.
-            found.append(Given(answer.input, _ended(signals.clone()), answer=_said(one, answer)))
-    return found, notes
-
-
-def _said(one: Trained, answer: Any) -> str | None:
-    """A class, which costs may have chosen, or a text that was searched for; not of a forecast."""
-    return None if _axes(one).horizon else str(answer.answer)
-
-
-def _in_order(one: Trained, answers: Sequence[Any], rows: list[Tensor]) -> list[Tensor]:
-    """Batches may be sorted by length: each answer gets the row with its own probabilities."""
-    if len(rows) < 2 or "probabilities" not in answers[0].details:
-        return rows
-    left, found = list(rows), []
-    classes = _classes(one.facts, one)
-    shares = [questions.outputs(one.network, row)[0].double().softmax(0) for row in rows]
-    for answer in answers:
-        told = answer.details["probabilities"]
-        own = torch.tensor([told.get(c, 0.0) for c in classes], dtype=torch.float64)
-        known = torch.tensor([c in told for c in classes])
-        far = [float(((share.cpu() - own) * known).abs().sum()) for share in shares]
-        best = far.index(min(far))
-        found.append(left.pop(best))
-        shares.pop(best)
-    return found
-
-
-def _ended(signals_1CT: Tensor) -> Tensor:
-    """Without the padding of a batch; of nothing at all, one step stays."""
-    there = (~signals_1CT.isnan()).any(1)[0].nonzero()
-    return signals_1CT[:, :, : int(there.max()) + 1 if len(there) else 1]
-
-
-# --- From validation examples ---------------------------------------------------------------------
-
-
-def ranked(review: Review[Any], metric: Metric) -> list[int]:
-    """Positions of the worst answers, then of the best ones."""
-    wrong, right = _order(review, metric)
-    return list(dict.fromkeys([*wrong[:SOME], *right[:SOME]]))
-
-
-def _order(review: Review[Any], metric: Metric) -> tuple[list[int], list[int]]:
-    """Positions of wrong answers, the worst first, and of right ones, the best first.
-
-    Of answers that are never quite right, the worse half and the better half.
-    """
-    outcome = review.outcome
-    if outcome.targets.ndim == 1 and not outcome.targets.is_floating_point():
-        shares = outcome.outputs.double().softmax(1).amax(1)
-        right = (answered(outcome) == outcome.targets).nonzero().flatten()
-        best = right[shares[right].argsort(descending=True, stable=True)]
-        return list(worst_mistakes(outcome)), best.tolist()
-    sign = -1 if metric.better == "higher" else 1
-    number = min(RANKED, len(outcome.targets))
-    each = [sign * metric.compute(outcome[torch.tensor([n])]) for n in range(number)]
-    errors = torch.tensor(each, dtype=torch.float64)
-    order = errors.nan_to_num().argsort(descending=True, stable=True).tolist()
-    half = (len(order) + 1) // 2
-    return order[:half], order[half:][::-1]
-
-
-def given(review: Review[Any], positions: Sequence[int], asker: Asker) -> list[Given]:
-    """These validation examples, as the network reads them, with what is right."""
-    found = []
-    for position in positions:
-        index = torch.tensor([position], device=review.examples.rows.device)
-        batch = review.examples.batch(index)
-        name, signals, axes = review.name(position), batch.inputs, asker.axes
-        if axes.horizon:
-            future = batch.targets[0] if batch.targets.ndim == 3 else None
-            found.append(Given(name, signals, future=future))
-        elif axes.tokens is not None:
-            truth = "".join(axes.tokens(int(token)) for token in batch.targets[0] if token)
-            found.append(Given(name, _ended(signals), truth.strip()))
-        else:
-            number = int(answered(review.outcome)[position])
-            truth = asker.classes[int(review.outcome.targets[position])]
-            found.append(Given(name, _ended(signals), truth, asker.classes[number]))
-    return found

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from glassnet.explain import colours
 from glassnet.explain.attribution import Attribution
+from glassnet.explain.sequencesplaces import method_of, name_of, time_of, times, unscaled
 from glassnet.figures import (
     Bar,
     Bars,
@@ -143,7 +144,7 @@ def curves(one: Shown, axes: Axes, said: str) -> list[Lines]:
     for each in one.explained:
         for found in each.evidence:
             values_CT = torch.tensor(found.values).view(one.field.shape)
-            title = f"{one.name}: {said}. Evidence for “{each.about}” by {_method(found)}"
+            title = f"{one.name}: {said}. Evidence for “{each.about}” by {method_of(found)}"
             drawn += _channels(one, axes, values_CT, title, found)
     if drawn:
         return drawn
@@ -167,12 +168,12 @@ def _channels(
 def _curve(
     one: Shown, axes: Axes, channel: int, title: str, heat_T: Tensor | None, note: str = ""
 ) -> Lines:
-    x, y = _times(axes, one.signals.shape[1]), _unscaled(one.signals[channel], axes, channel)
+    x, y = times(axes, one.signals.shape[1]), unscaled(one.signals[channel], axes, channel)
     grounds = [] if heat_T is None else [ground(heat_T, x, y)]
-    name = _name(axes, channel)
+    name = name_of(axes, channel)
     return Lines(
         title if len(one.signals) == 1 else f"{title}, {name}",
-        [Series(name, x, y)], x_label=_time(axes), y_label=name, grounds=grounds, note=note.strip(),
+        [Series(name, x, y)], x_label=time_of(axes), y_label=name, grounds=grounds, note=note.strip(),
     )  # fmt: skip
 
 
@@ -196,19 +197,19 @@ def along_time(one: Shown, axes: Axes) -> list[Grid]:
     each, found = one.explained[0], one.explained[0].evidence[0]
     values_CT = torch.tensor(found.values, dtype=torch.float64).view(one.field.shape)
     parts = values_CT.tensor_split(min(PLACES, values_CT.shape[1]), dim=1)
-    times = _times(axes, values_CT.shape[1])
+    places = times(axes, values_CT.shape[1])
     if axes.horizon:
-        times = [float(t - len(times) + axes.horizon) for t in range(len(times))]
+        places = [float(t - len(places) + axes.horizon) for t in range(len(places))]
     starts, at = [], 0
     for part in parts:
-        starts.append(f"{times[at]:.4g}")
+        starts.append(f"{places[at]:.4g}")
         at += part.shape[1]
     return [
         Grid(
             f"{one.name}: evidence for “{each.about}” by channel and time, in {each.unit}",
             torch.stack([part.sum(1) for part in parts], 1).tolist(),
-            row_labels=[_name(axes, channel) for channel in range(num_channels)],
-            column_labels=starts, column_title=f"from {_time(axes)}", format=".2f",
+            row_labels=[name_of(axes, channel) for channel in range(num_channels)],
+            column_labels=starts, column_title=f"from {time_of(axes)}", format=".2f",
         )
     ]  # fmt: skip
 
@@ -222,12 +223,12 @@ def forecasts(one: Shown, axes: Axes) -> list[Lines | Bars]:
     drawn: list[Lines | Bars] = []
     for each in one.explained:
         number = next((n for n in range(axes.variables)
-                       if each.about.startswith(f"{_name(axes, n)}, ")), 0)  # fmt: skip
+                       if each.about.startswith(f"{name_of(axes, n)}, ")), 0)  # fmt: skip
         if not each.evidence:
             drawn.append(_forecast(one, axes, number, one.name, None))
         for found in each.evidence:
             values_CT = torch.tensor(found.values).view(one.field.shape)
-            title = f"{one.name}: what “{each.about}” looks back at, by {_method(found)}"
+            title = f"{one.name}: what “{each.about}” looks back at, by {method_of(found)}"
             heat_T = colours.strength(values_CT)[number]
             drawn += [_forecast(one, axes, number, title, heat_T, found), _by_channel(
                 values_CT, axes, title, each.unit)]  # fmt: skip
@@ -249,16 +250,16 @@ def _forecast(
     now = length - ahead
     x = [t - now for t in range(length)]
     begin = max(0, now - max(PAST * ahead, 48)) if heat_T is None else 0
-    past = _unscaled(one.signals[number, :now], axes, number)
+    past = unscaled(one.signals[number, :now], axes, number)
     grounds = [] if heat_T is None else [ground(heat_T[:now], x[:now], past)]
     series = [Series("past", x[begin:now], past[begin:])]
     if one.future is not None:
-        came = _unscaled(one.future[number], axes, number)
+        came = unscaled(one.future[number], axes, number)
         series.append(Series("what came", x[now:], came, dashed=True))
-    series.append(Series("forecast", x[now:], _unscaled(one.forecast[number], axes, number)))
+    series.append(Series("forecast", x[now:], unscaled(one.forecast[number], axes, number)))
     note = "" if found is None else complete(found).strip()
     return Lines(
-        title, series, x_label=f"{axes.unit}s from now", y_label=_name(axes, number),
+        title, series, x_label=f"{axes.unit}s from now", y_label=name_of(axes, number),
         marks=[Mark(0, "now")], grounds=grounds, note=note,
     )  # fmt: skip
 
@@ -267,7 +268,7 @@ def _by_channel(values_CT: Tensor, axes: Axes, title: str, unit: str) -> Bars:
     """How much of the forecast comes from each variable and each known input."""
     total_C = values_CT.double().sum(1)
     order = total_C.abs().argsort(descending=True, stable=True)[:20].tolist()
-    items = [Bar(_name(axes, c) + ("" if c < axes.variables else " (known)"), float(total_C[c]))
+    items = [Bar(name_of(axes, c) + ("" if c < axes.variables else " (known)"), float(total_C[c]))
              for c in order]  # fmt: skip
     return Bars(f"{title}: sums", items, x_label=f"change of the forecast, in {unit}")
 
@@ -286,7 +287,7 @@ def logos(one: Shown, axes: Axes, said: str) -> list[Logo]:
             values_CT = torch.tensor(found.values, dtype=torch.float64).view(one.field.shape)
             # What a place adds is the sum over its letters; the letter that stands there bears it.
             height_TC = (values_CT.sum(0) * one.field.nan_to_num()).T
-            title = f"{one.name}: {said}. Evidence for “{each.about}” by {_method(found)}"
+            title = f"{one.name}: {said}. Evidence for “{each.about}” by {method_of(found)}"
             drawn.append(
                 Logo(title, letters, height_TC.tolist(), y_label=each.unit, first=int(axes.first),
                      note=complete(found).strip())
@@ -324,65 +325,3 @@ def mutated(one: Shown, axes: Axes) -> Grid:
         row_title="changed into", column_title="letter and its place",
         note="In log-odds. 0 is the letter that stands there.", format=".2f",
     )  # fmt: skip
-
-
-# --- Names of places ------------------------------------------------------------------------------
-
-
-def place(one: Shown, tile: int, axes: Axes) -> str:
-    """Where a tile lies, in people's words."""
-    rows_columns = (one.tiles == tile).nonzero()
-    (top, left), (bottom, right) = rows_columns.amin(0).tolist(), rows_columns.amax(0).tolist()
-    apart = one.signals.shape[1] * axes.step / one.field.shape[1]
-    if axes.horizon:
-        now = one.signals.shape[1] - axes.horizon
-        when = f"{left - now:+d}" + (f" to {right - now:+d}" if right > left else "")
-        when += f" {axes.unit}s"
-    elif axes.letters:
-        of = one.field[:, left : right + 1].nan_to_num().argmax(0).tolist()
-        spelled = "".join(axes.channels[c] for c in of)
-        where = int(axes.first) + left
-        return f"{spelled} at {where}" + (f"–{where + right - left}" if right > left else "")
-    else:
-        start, end = axes.first + left * apart, axes.first + (right + 1) * apart
-        when = f"{start:.3g}–{end:.3g} {axes.unit}"
-        if axes.step == 1 and axes.unit == "step":
-            when = f"steps {left + 1}–{right + 1}"
-    if axes.front is not None:
-        return f"{when}{_band(axes, (top + bottom) / 2 / max(1, one.field.shape[0] - 1))}"
-    if len(one.signals) == 1:
-        return when
-    names = [_name(axes, c) for c in range(top, bottom + 1)]
-    return f"{when} of {names[0]}" + (f" to {names[-1]}" if len(names) > 1 else "")
-
-
-def _band(axes: Axes, at: float) -> str:
-    if not axes.rows:
-        return ""
-    _, text = min(axes.rows, key=lambda row: abs(row[0] - at))
-    return f" near {text}"
-
-
-def _times(axes: Axes, number: int) -> list[float]:
-    first = axes.first
-    return [first + n * axes.step for n in range(number)]
-
-
-def _time(axes: Axes) -> str:
-    return {"s": "seconds"}.get(axes.unit, axes.unit)
-
-
-def _unscaled(values_T: Tensor, axes: Axes, channel: int) -> list[float]:
-    factor, offset = axes.scale[channel] if channel < len(axes.scale) else (1.0, 0.0)
-    values: list[float] = (values_T.double() * factor + offset).tolist()
-    return values
-
-
-def _name(axes: Axes, channel: int) -> str:
-    if channel < len(axes.channels):
-        return axes.channels[channel]
-    return f"channel {channel + 1}"
-
-
-def _method(found: Attribution) -> str:
-    return found.method.replace("_", " ")

@@ -21,9 +21,9 @@ from glassnet.explain.sequencesfigures import (
     heard,
     logos,
     mutated,
-    place,
     spelled,
 )
+from glassnet.explain.sequencesplaces import place
 from glassnet.figures import Block, Document, Section
 
 if TYPE_CHECKING:
@@ -88,7 +88,10 @@ def _unit(found: Sequences) -> str:
     if found.axes.horizon:
         return "Blue raises the forecast, orange lowers it, in the unit of the variable."
     if found.axes.tokens is not None:
-        return f"{side}, in nats of log-probability: of a word the sum over its letters."
+        return (
+            f"{side}, in nats of log-probability: of a word the sum over its letters. Behind "
+            "letters and words, the fuller the blue, the more probable."
+        )
     return f"{side}, in log-odds: +0.69 doubles the odds, −0.69 halves them."
 
 

@@ -17,13 +17,13 @@ All that is needed of the windows are sums of products, kept for three stretches
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from glassnet.forecasts.ridge import OWN_PULLS, PULLS, Choice, Sums, Weights, plain, solve
 from glassnet.forecasts.scoring import LEVELS
 from glassnet.networks._forecast import Answer, Regression, carried, window
 from glassnet.task import Batch, Data
@@ -32,97 +32,16 @@ MOST = 200_000
 """Pasts of one variable that are looked at; of more, windows at equal distances."""
 PIECE = 4096
 """Pasts of one variable that are held at once."""
-PULLS = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Ridge penalties, as shares of the mean square of the past, summed over windows."""
-OWN_PULLS = (1e-3, 1e-2, 1e-1, 1.0)
-"""How strongly the weights of one variable are pulled to those of all."""
 LEAST, LARGEST = 1e-3, 1e3
 """Limits of a distance between quantiles, in spreads of the window."""
 SOME = 500
 """Windows that say how far the truth lies from the regression."""
 STRETCHES = {True: (0.6, 1.0), False: (0.5, 0.75, 1.0)}
 """Where stretches of time end, as shares of the training windows: with validation, and without."""
-CLEAR = 0.995
-"""The error that weights for each variable must reach, beside that of common ones."""
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Sums of products over windows, float64; of several stretches they may be added."""
-
-    pp: Tensor
-    """(G, P, P) of what is regressed on; the past first, then the level, 1, and known means."""
-    py: Tensor
-    """(G, P, H) of it with what is to be forecast."""
-    pk: Tensor
-    """(G, H, P, K) of it with what is known of each step."""
-    kk: Tensor
-    """(G, H, K, K)"""
-    ky: Tensor
-    """(G, H, K)"""
-    yy: Tensor
-    """(G, H)"""
-    number: Tensor
-    """(G,) of windows."""
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(a + b for a, b in zip(self._all, other._all, strict=True)))
-
-    @property
-    def _all(self) -> tuple[Tensor, ...]:
-        return (self.pp, self.py, self.pk, self.kk, self.ky, self.yy, self.number)
-
-    def together(self) -> Sums:
-        """All variables as one group."""
-        return Sums(*(tensor.sum(0, keepdim=True) for tensor in self._all))
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A regression: of what all steps share (G, P, H), and of what is known of each (G, H, K)."""
-
-    shared: Tensor
-    known: Tensor
-
-    def error(self, sums: Sums) -> float:
-        """The mean squared error on the windows of these sums."""
-        w_GPH, v_GHK = self.shared, self.known
-        both_GHK = torch.einsum("ghpk,gph->ghk", sums.pk, w_GPH)
-        total_GH = (
-            sums.yy
-            + (w_GPH * (sums.pp @ w_GPH - 2 * sums.py)).sum(1)
-            + (v_GHK * (2 * both_GHK - 2 * sums.ky)).sum(2)
-            + torch.einsum("ghk,ghkj,ghj->gh", v_GHK, sums.kk, v_GHK)
-        )
-        return float(total_GH.sum() / (sums.number.sum() * total_GH.shape[1]).clamp(min=1))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One way to solve the regression."""
-
-    prior: str
-    pull: float
-    level: bool
-    known: bool
-    own: float | None = None
-    """How strongly variables are pulled to what they share; None: they have nothing of their own"""
-
-    @property
-    def told(self) -> str:
-        """In a sentence."""
-        reads = ", ".join(
-            name
-            for name, used in (
-                ("the past", True), ("its level", self.level), ("what is known", self.known)
-            )
-            if used
-        )  # fmt: skip
-        own = "the same for all variables" if self.own is None else "for each variable its own"
-        return (
-            f"begins with a linear regression on {reads}, {own}, pulled to the {self.prior} of "
-            f"the past (ridge {self.pull:g}), which the network corrects"
-        )
+DOUBT, MOST_DOUBT = 0.5, 0.1
+"""Without validation windows: by what share of the error a regression that reads more, or has
+weights for each variable, must be better. DOUBT, divided by how many horizons the windows that
+choose span, at most MOST_DOUBT. With validation windows it only did harm; see docs/log.md."""
 
 
 def start(_recipe: Any, network: nn.Module, data: Data[Any]) -> Sequence[str]:
@@ -171,8 +90,10 @@ def begin(
     stretches = [_summed(answer, batch, part) for part in parts]
     _, past, horizon = regression.past_GLH.shape
     fitting = [season for season in seasons if 1 < season <= past]
-    priors = _priors(past, horizon, fitting, answer.subtract)
-    chosen = choose(stretches, priors, past)
+    priors = plain(past, horizon, fitting, answer.subtract)
+    spans = (len(parts[1]) + len(parts[2])) / horizon
+    doubt = 0.0 if len(validation) else min(MOST_DOUBT, DOUBT / max(1.0, spans))
+    chosen = choose(stretches, priors, past, doubt)
     learned = stretches[0] + stretches[1]
     if not len(validation):
         learned = learned + stretches[2]
@@ -183,8 +104,13 @@ def begin(
     return chosen
 
 
-def choose(stretches: Sequence[Sums], priors: dict[str, Tensor], past: int) -> Choice:
-    """The choice that forecasts later stretches best from those before them."""
+def choose(
+    stretches: Sequence[Sums], priors: dict[str, Tensor], past: int, doubt: float = 0.0
+) -> Choice:
+    """The choice that forecasts later stretches best from those before them.
+
+    ``doubt`` is the share of the error that all beyond the past must be worth.
+    """
     folds = [(stretches[0], stretches[1]), (stretches[0] + stretches[1], stretches[2])]
     common = [(before.together(), after.together()) for before, after in folds]
     num_known = stretches[0].kk.shape[3]
@@ -196,7 +122,7 @@ def choose(stretches: Sequence[Sums], priors: dict[str, Tensor], past: int) -> C
 
     def error(choice: Choice, folds: Sequence[tuple[Sums, Sums]]) -> float:
         found = [solve(before, choice, priors, past).error(after) for before, after in folds]
-        return sum(found)
+        return sum(found) * (1 + doubt * (choice.level + choice.known))
 
     errors = [error(choice, common) for choice in choices]
     best, least = min(zip(choices, errors, strict=True), key=lambda pair: pair[1])
@@ -205,73 +131,7 @@ def choose(stretches: Sequence[Sums], priors: dict[str, Tensor], past: int) -> C
     own = [Choice(best.prior, best.pull, best.level, best.known, pull) for pull in OWN_PULLS]
     errors = [error(choice, folds) for choice in own]
     better = min(zip(own, errors, strict=True), key=lambda pair: pair[1])
-    return better[0] if better[1] < CLEAR * least else best
-
-
-def solve(sums: Sums, choice: Choice, priors: dict[str, Tensor], past: int) -> Weights:
-    """The weights of all variables together, or with what each has of its own."""
-    prior_PH = sums.py.new_zeros(sums.py.shape[1:])
-    prior_PH[:past] = priors[choice.prior]
-    num_known = sums.kk.shape[3]
-    start = Weights(prior_PH[None], sums.ky.new_zeros(1, prior_PH.shape[1], num_known))
-    common = _ridge(sums.together(), start, choice.pull, choice, past)
-    if choice.own is None:
-        return common
-    groups = len(sums.pp)
-    each = Weights(common.shared.expand(groups, -1, -1), common.known.expand(groups, -1, -1))
-    return _ridge(sums, each, choice.own, choice, past)
-
-
-def _ridge(sums: Sums, prior: Weights, pull: float, choice: Choice, past: int) -> Weights:
-    """Minimize the squared error plus a penalty on the distance from ``prior``."""
-    size = sums.pp.diagonal(dim1=1, dim2=2)[:, :past].mean(1)
-    penalty_G = pull * size + 1e-9 * sums.number.clamp(min=1)
-    used_P = torch.ones(sums.pp.shape[1], dtype=torch.bool)
-    used_P[past : past + 2] = choice.level
-    used_P[past + 2 :] = choice.known
-    used = used_P.nonzero()[:, 0]
-    pp = sums.pp[:, used][:, :, used]
-    pp = pp + penalty_G[:, None, None] * torch.eye(len(used), dtype=pp.dtype)
-    py = sums.py - sums.pp @ prior.shared - torch.einsum("ghpk,ghk->gph", sums.pk, prior.known)
-    py = py[:, used]
-    factor = torch.linalg.cholesky(pp)
-    change = torch.cholesky_solve(py, factor)
-    shared = prior.shared.expand(len(pp), -1, -1).clone()
-    known = prior.known.expand(len(pp), -1, -1).clone()
-    if choice.known:
-        # What is known differs from step to step: it is eliminated for each of them (Schur).
-        groups, horizon, _, num_known = sums.pk.shape
-        pk = sums.pk[:, :, used]
-        solved = torch.cholesky_solve(pk.movedim(1, 2).flatten(2), factor)
-        solved = solved.unflatten(2, (horizon, num_known)).movedim(2, 1)
-        rest = sums.kk - pk.mT @ solved
-        rest = rest + penalty_G[:, None, None, None] * torch.eye(num_known, dtype=pp.dtype)
-        wanted = (
-            sums.ky
-            - torch.einsum("ghpk,gph->ghk", sums.pk, prior.shared.expand(groups, -1, -1))
-            - torch.einsum("ghkj,ghj->ghk", sums.kk, prior.known.expand(groups, -1, -1))
-            - torch.einsum("ghpk,gph->ghk", pk, change)
-        )
-        step = torch.linalg.solve(rest, wanted[..., None])[..., 0]
-        known = known + step
-        change = change - torch.einsum("ghpk,ghk->gph", solved, step)
-    shared[:, used] += change
-    return Weights(shared, known)
-
-
-def _priors(past: int, horizon: int, seasons: Sequence[int], subtract: str) -> dict[str, Tensor]:
-    """Plain forecasts as weights (L, H) of a past whose centre was taken off."""
-    zeros = torch.zeros(past, horizon, dtype=torch.float64)
-    found = {"centre": zeros, "last value": zeros.clone()}
-    found["last value"][-1] = 1
-    if subtract == "last":
-        del found["last value"]
-    for season in seasons:
-        weights = zeros.clone()
-        steps = torch.arange(horizon)
-        weights[past - season + steps % season, steps] = 1
-        found[f"season of {season}"] = weights
-    return found
+    return better[0] if better[1] * (1 + doubt) < least else best
 
 
 def _fill(regression: Regression, weights: Weights, past: int) -> None:

@@ -34,8 +34,8 @@ Neural Networks: A Strong Baseline", arXiv:1611.06455. They come as a table with
 step, in their order: `glassnet train gunpoint.csv --target label --network convnet`. All columns
 then get one scale instead of each its own (the knob `rescale`), and every column must be a number.
 The first stage works on at most 128 steps, under filters of 7 steps; the paper's residual network
-keeps the whole length, under filters of 8, 5 and 3. Several channels can be had from Python only:
-`input_shape` (channels, length).
+keeps the whole length, under filters of 8, 5 and 3. Several channels and unequal lengths are
+read by the task series-classification.
 
 When to use it: the default for images; it trains in minutes on a processor. For high accuracy on
 large photographs start from published weights instead.
@@ -51,12 +51,17 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from glassnet.networks import _masked
 from glassnet.networks._bricks import BRICKS, Bricks
 from glassnet.networks._images import check_image
+from glassnet.networks._series import mean_over_time
 from glassnet.networks._signals import Rescale, ScaledSlot, Signal
+
+READS = ("numbers", "signals")
 
 LEAST_SIDE = 8  # pixels
 LEAST_LENGTH = 8  # steps of a signal
+LEAST_SHARE = 0.25  # of a window of two steps, or none of it is there
 IMAGE_KERNEL, SIGNAL_KERNEL = 3, 7
 
 
@@ -69,6 +74,7 @@ class ConvNet(nn.Module):
         num_outputs: int,
         *,
         slots: Sequence[ScaledSlot] | None = None,
+        reads: str = "numbers",
         channels: Annotated[
             tuple[Annotated[int, Field(ge=1)], ...],
             Field(
@@ -134,7 +140,9 @@ class ConvNet(nn.Module):
             c_in, bricks, size = input_shape[0], BRICKS[2], kernel or IMAGE_KERNEL
             num_halvings = halvings(max(input_shape[1:]), body_side)
         check_kernel(size)
-        self.signal = Signal(slots, rescale) if len(input_shape) < 3 else nn.Identity()
+        self.reads = reads
+        is_row = len(input_shape) < 3 and reads == "numbers"
+        self.signal = Signal(slots, rescale) if is_row else nn.Identity()
         self.stem = stem(bricks, size, c_in, channels[0], num_halvings)
         self.stages = nn.Sequential(
             stage(bricks, size, channels[0], channels[0], blocks, stride=1),
@@ -146,6 +154,11 @@ class ConvNet(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (B, num_outputs) of standardized images or of signals."""
+        if self.reads == "signals":
+            x_BCT, present_BT = _masked.opened(inputs)
+            for layers in (self.stem, self.stages):
+                x_BCT, present_BT = followed(layers, x_BCT, present_BT)
+            return self.output(self.dropout(mean_over_time(x_BCT, present_BT)))  # type: ignore[no-any-return]
         maps_BCHW = self.stages(self.stem(self.signal(inputs)))  # of signals (B, C, L)
         features_BC = maps_BCHW.flatten(start_dim=2).mean(dim=2)
         return self.output(self.dropout(features_BC))  # type: ignore[no-any-return]
@@ -167,6 +180,38 @@ class Block(nn.Module):
         change_BCHW = self.norm1(self.conv1(maps_BCHW)).relu()
         change_BCHW = self.norm2(self.conv2(change_BCHW))
         return (self.skip(maps_BCHW) + change_BCHW).relu()  # type: ignore[no-any-return]
+
+
+def followed(layer: nn.Module, x_BCT: Tensor, present_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """The same layers on signals of different lengths, and where they have not ended by then.
+
+    Zeros stand behind the end of each signal, and no statistics or largest value sees them.
+    """
+    if isinstance(layer, nn.Sequential):
+        for part in layer:
+            x_BCT, present_BT = followed(part, x_BCT, present_BT)
+        return x_BCT, present_BT
+    if isinstance(layer, Block):
+        change_BCT, after_BT = followed(layer.conv1, x_BCT, present_BT)
+        change_BCT, _ = followed(layer.norm1, change_BCT, after_BT)
+        change_BCT, _ = followed(layer.conv2, change_BCT.relu(), after_BT)
+        change_BCT, _ = followed(layer.norm2, change_BCT, after_BT)
+        skip_BCT, _ = followed(layer.skip, x_BCT, present_BT)
+        return (skip_BCT + change_BCT).relu(), after_BT
+    if isinstance(layer, nn.BatchNorm1d):
+        x_BCT = _masked.normalized(layer, x_BCT, present_BT)
+    elif isinstance(layer, nn.AvgPool1d):
+        share_B1U = layer(present_BT[:, None].to(x_BCT.dtype))
+        x_BCT = layer(x_BCT) / share_B1U.clamp(min=LEAST_SHARE)
+        present_BT = present_BT[:, ::2]  # both kinds of pools halve
+    elif isinstance(layer, nn.MaxPool1d):
+        x_BCT = layer(x_BCT.masked_fill(~present_BT[:, None], -math.inf))
+        present_BT = present_BT[:, ::2]
+    else:
+        x_BCT = layer(x_BCT)
+        if isinstance(layer, nn.Conv1d):
+            present_BT = present_BT[:, :: layer.stride[0]]
+    return x_BCT.masked_fill(~present_BT[:, None], 0), present_BT
 
 
 def check_signal(input_shape: tuple[int, ...]) -> None:

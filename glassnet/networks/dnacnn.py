@@ -34,6 +34,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from glassnet.networks._series import frames, max_over_time, mean_over_time, present
+from glassnet.networks._words import kmers, word_counts
 
 READS = ("signals",)
 STRIDE = 3
@@ -42,6 +43,8 @@ STRIDE = 3
 
 class DnaCNN(nn.Module):
     """Members of motif filters, dilated blocks and a head, with a linear part beside them."""
+
+    scale_K: Tensor
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class DnaCNN(nn.Module):
                 description="Networks that are trained side by side and answer together. More for "
                 "few sequences, 1 for hundreds of thousands; time grows with them.",
             ),
-        ] = 8,
+        ] = 4,
         places: Annotated[
             bool | None,
             Field(
@@ -132,8 +135,13 @@ class DnaCNN(nn.Module):
         self.hidden = Dense(members, filters * (2 + steps), hidden)
         self.output = Dense(members, hidden, num_outputs)
         self.longest_word = 4 if letters <= 6 else 2
-        words = sum(letters**k for k in range(1, self.longest_word + 1))
-        known = words + letters * self.length * self.places
+        kinds = [letters**size for size in range(1, self.longest_word + 1)]
+        known = sum(kinds) + letters * self.length * self.places
+        # Without places, words of each size vary by chance as much in sum: Adam, whose steps are of
+        # one size, would else learn 256 noisy words before four letters. With places, as they are.
+        sizes = [1.0 if self.places else 2 * math.sqrt(self.length) / kind for kind in kinds]
+        scales = [size for size, kind in zip(sizes, kinds, strict=True) for _ in range(kind)]
+        self.register_buffer("scale_K", torch.tensor(scales), persistent=False)
         self.linear = Dense(members, known, num_outputs) if linear else None
         initialize(self)
 
@@ -175,7 +183,7 @@ class DnaCNN(nn.Module):
 
     def counted(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:
         """What the linear part reads: how often each short word stands there; letters by place."""
-        known = [word_counts(letters_BCT, present_BT, self.longest_word)]
+        known = [word_counts(letters_BCT, present_BT, self.longest_word) * self.scale_K]
         if self.places:
             known.append(letters_BCT.flatten(1))
         return torch.cat(known, 1)
@@ -200,34 +208,6 @@ def fitted(signals_BCT: Tensor, length: int) -> Tensor:
     if missing > 0:
         return nn.functional.pad(signals_BCT, (0, missing), value=torch.nan)
     return signals_BCT[:, :, :length]
-
-
-def kmers(letters_BCT: Tensor, size: int) -> Tensor:
-    """The probability (B, C^size, T) of each k-mer that begins at each step; zeros at the end."""
-    found = letters_BCT
-    for shift in range(1, size):
-        later = nn.functional.pad(letters_BCT[:, :, shift:], (0, shift))
-        found = (found[:, :, None] * later[:, None]).flatten(1, 2)
-    return found
-
-
-def word_counts(letters_BCT: Tensor, present_BT: Tensor, longest: int) -> Tensor:
-    """How often each word of up to 2 or 4 letters stands in a sequence, over chance, (B, K).
-
-    The square root of the share over that of chance, less 1: a rare word then varies as much as a
-    common one. 0 is as often as chance.
-    """
-    letters, steps = letters_BCT.shape[1], present_BT.sum(1)
-    counts = [letters_BCT.sum(2), letters_BCT[:, :, :-1] @ letters_BCT[:, :, 1:].mT]
-    if longest == 4:
-        pairs = kmers(letters_BCT, 2)
-        counts.append(pairs[:, :, :-2] @ letters_BCT[:, :, 2:].mT)
-        counts.append(pairs[:, :, :-2] @ pairs[:, :, 2:].mT)
-    found = []
-    for size, count in enumerate(counts, 1):
-        places = (steps - size + 1).clamp(min=1)[:, None]
-        found.append((count.flatten(1) * letters**size / places + 1e-6).sqrt() - 1)
-    return torch.cat(found, 1)
 
 
 def together(logits_BMO: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ Convolutions of 128, 256 and 128 filters under 8, 5 and 3 steps, each with batch
 ReLU; the mean over all steps; one dense layer. Nothing is pooled on the way, so that its class
 activation map says for each step what it speaks for.
 
-For C channels and K classes a member has 1,024 C + 263,424 + 129 K parameters.
+For C channels and K classes a member has 1,024 C + 263,168 + 129 K parameters.
 
 How ours differs (the paper's value after the colon):
 - signals of different lengths: what stands behind the end of one counts nowhere.

@@ -6,7 +6,8 @@ Discovery 34, arXiv:1910.13051; the kernels are those of Dempster, Schmidt and W
 "MiniRocket", KDD, arXiv:2012.08791.
 
 The 84 kernels of nine steps with six weights of -1 and three of 2 look at the signal with gaps of
-1, 2, 4 … steps between (dilation). Of each result the features are the shares of steps above some
+1, 2, 4 … steps between (dilation), and at its change from step to step, as in MultiRocket (Tan et
+al. 2022, arXiv:2102.00457). Of each result the features are the shares of steps above some
 thresholds. Nothing of this is learned but the thresholds, which are quantiles of what the kernels
 answer to training signals. The dense layer on the features is what is trained.
 
@@ -26,6 +27,7 @@ than it. Its features say little to people: look into `fcn` instead.
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Annotated
 
 import torch
@@ -41,6 +43,7 @@ STEPS = 9
 KERNELS = tuple(itertools.combinations(range(STEPS), 3))
 """Where each of the 84 kernels has its three weights of 2."""
 MOST_DILATIONS = 16
+VIEWS = ("the signal", "its change from step to step")
 AT_ONCE = 32
 """Signals whose features are computed at once."""
 LEAST_SPREAD = 0.003
@@ -74,10 +77,10 @@ class Rocket(Prepared):
         super().__init__()
         channels, steps = input_shape
         self.dilations = dilations(steps)
-        thresholds = max(1, round(features / len(KERNELS) / len(self.dilations)))
-        shape = (len(self.dilations), len(KERNELS), thresholds)
+        number = len(VIEWS) * len(self.dilations)
+        shape = (number, len(KERNELS), max(1, round(features / len(KERNELS) / number)))
         count = math.prod(shape)
-        self.register_buffer("kernels", kernels(channels, len(self.dilations)))
+        self.register_buffer("kernels", kernels(channels, number))
         self.register_buffer("thresholds", torch.randn(shape))
         self.register_buffer("widths", torch.full(shape[:2], softness))
         self.register_buffer("means", torch.full((count,), 0.5))
@@ -100,13 +103,12 @@ class Rocket(Prepared):
         return self.output(self.dropout(features_BF))  # type: ignore[no-any-return]
 
     def features(self, signals_BCT: Tensor) -> Tensor:
-        """The share of steps above each threshold, (B, dilations · K · F)."""
+        """The share of steps above each threshold, (B, views · dilations · K · F)."""
         x_BCT, present_BT = opened(signals_BCT)
         steps_B1 = present_BT.sum(1, keepdim=True).clamp(min=1)
         hidden = torch.finfo(x_BCT.dtype).min
         shares = []
-        for number, dilation in enumerate(self.dilations):
-            answers_BKT = self.answers(x_BCT, number, dilation)
+        for number, answers_BKT in enumerate(self.answers(x_BCT, present_BT)):
             answers_BKT = answers_BKT.masked_fill(~present_BT[:, None], hidden)
             width_K1 = self.widths[number][:, None]
             for threshold_K in self.thresholds[number].unbind(1):
@@ -115,11 +117,17 @@ class Rocket(Prepared):
                 shares.append(above_BKT.sum(2) / (width_K1[:, 0] * steps_B1))
         return torch.cat(shares, 1)
 
-    def answers(self, x_BCT: Tensor, number: int, dilation: int) -> Tensor:
-        """What the kernels answer at each step, (B, K, T)."""
-        return nn.functional.conv1d(
-            x_BCT, self.kernels[number], padding=dilation * (STEPS // 2), dilation=dilation
-        )
+    def answers(self, x_BCT: Tensor, present_BT: Tensor) -> Iterator[Tensor]:
+        """What the kernels answer at each step, (B, K, T) for each view and dilation."""
+        changes_BCT = torch.diff(x_BCT, dim=2, prepend=x_BCT[:, :, :1]) * present_BT[:, None]
+        number = 0
+        for view_BCT in (x_BCT, changes_BCT):
+            for dilation in self.dilations:
+                around = dilation * (STEPS // 2)
+                yield nn.functional.conv1d(
+                    view_BCT, self.kernels[number], padding=around, dilation=dilation
+                )
+                number += 1
 
     @torch.no_grad()
     def prepare(self, signals_BCT: Tensor) -> None:
@@ -129,8 +137,8 @@ class Rocket(Prepared):
         # Quantiles of a sequence that fills 0 to 1 evenly, others for each kernel (MiniRocket).
         places = torch.arange(1, len(KERNELS) * num_thresholds + 1, dtype=torch.float64)
         shares_KF = (places * (math.sqrt(5) - 1) / 2 % 1).reshape(len(KERNELS), num_thresholds)
-        for number, dilation in enumerate(self.dilations):
-            answers_KN = self.answers(x_BCT, number, dilation).transpose(0, 1)[:, present_BT]
+        for number, answers_BKT in enumerate(self.answers(x_BCT, present_BT)):
+            answers_KN = answers_BKT.transpose(0, 1)[:, present_BT]
             ordered_KN = answers_KN.sort(1).values
             at_KF = (shares_KF * (ordered_KN.shape[1] - 1)).round().long().to(x_BCT.device)
             self.thresholds[number] = ordered_KN.gather(1, at_KF)
@@ -155,18 +163,18 @@ def dilations(steps: int) -> tuple[int, ...]:
     return tuple(sorted({int(2**exponent) for exponent in exponents}))
 
 
-def kernels(channels: int, num_dilations: int) -> Tensor:
-    """The kernels (dilations, K, C, 9); of several channels each adds up some, drawn at random."""
+def kernels(channels: int, number: int) -> Tensor:
+    """So many times the kernels, (number, K, C, 9); each adds up some channels, drawn at random."""
     weights_K9 = torch.full((len(KERNELS), STEPS), -1.0)
-    for number, places in enumerate(KERNELS):
-        weights_K9[number, list(places)] = 2.0
+    for row, places in enumerate(KERNELS):
+        weights_K9[row, list(places)] = 2.0
     if channels == 1:
-        return weights_K9[None, :, None].repeat(num_dilations, 1, 1, 1)
+        return weights_K9[None, :, None].repeat(number, 1, 1, 1)
     # As many channels as 2 to a random power, so that few are as likely as many.
     most = math.log2(min(channels, STEPS) + 1)
-    number_DK = (2 ** (torch.rand(num_dilations, len(KERNELS)) * most)).long()
-    rank_DKC = torch.rand(num_dilations, len(KERNELS), channels).argsort(2).argsort(2)
-    chosen_DKC = (rank_DKC < number_DK[..., None]).float()
+    chosen_DK = (2 ** (torch.rand(number, len(KERNELS)) * most)).long()
+    rank_DKC = torch.rand(number, len(KERNELS), channels).argsort(2).argsort(2)
+    chosen_DKC = (rank_DKC < chosen_DK[..., None]).float()
     return weights_K9[None, :, None] * chosen_DKC[..., None]
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from glassnet.figures import Images, Lines, Picture, Series, png
 from glassnet.metrics import answered
-from glassnet.networks._series import lengths, present
 from glassnet.signals.warping import thinned
 from glassnet.task import Axes, Review
 
-LOOKED_AT = 1000
+LOOKED_AT = 300
 """Series of which one is chosen for each class."""
 MOST_CLASSES = 10
 MOST_POINTS = 400
@@ -26,10 +26,10 @@ COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 
 
 def classes(review: Review[Any]) -> Lines:
     """Draw the most typical series of each class: the one nearest to the mean of its class."""
-    device = review.examples.rows.device
     count = min(len(review.examples), LOOKED_AT)
-    batch = review.examples.batch(torch.arange(count, device=device))
-    inputs_BT, targets = batch.inputs[:, 0].cpu(), batch.targets.cpu()
+    first = [_one(review, position) for position in range(count)]
+    inputs_BT = pad_sequence([one_CT[0] for one_CT in first], True, torch.nan)
+    targets = review.outcome.targets[:count]
     drawn = []
     for number, name in enumerate(review.facts.classes[:MOST_CLASSES]):
         mine_BT = inputs_BT[targets == number]
@@ -59,19 +59,24 @@ def mistaken(review: Review[Any]) -> Images:
 
 
 def _picture(review: Review[Any], position: int, shares: list[float]) -> Picture:
-    device = review.examples.rows.device
-    batch = review.examples.batch(torch.tensor([position], device=device))
+    signal_CT = _one(review, position)
     names = review.facts.classes
     truth = int(review.outcome.targets[position])
     answer = int(answered(review.outcome)[position])
-    length = int(lengths(present(batch.inputs))[0])
     caption = (
         f"{names[truth]}, {shares[truth]:.0%}"
         if truth == answer
         else f"{names[answer]}, {shares[answer]:.0%}; truly {names[truth]}"
     )
-    image = sketch(batch.inputs[0, :, : max(1, length)].cpu().numpy())
-    return Picture(png(image), f"{review.name(position)}: {caption}")
+    drawn = png(sketch(signal_CT.numpy()))
+    return Picture(drawn, f"{review.name(position)}: {caption}")
+
+
+def _one(review: Review[Any], position: int) -> Tensor:
+    """The signal (C, T) of an example; one by one, since those of k folds have no common batch."""
+    at = torch.tensor([position], device=review.examples.rows.device)
+    signals: Tensor = review.examples.batch(at).inputs
+    return signals[0].cpu()
 
 
 def sketch(series: NDArray[np.float32]) -> NDArray[np.uint8]:

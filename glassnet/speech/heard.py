@@ -29,10 +29,11 @@ from glassnet.speech.mistakes import distance
 from glassnet.speech.wording import spelled, units_of
 from glassnet.task import Batch, Examples, Metric, Outcome
 
-LOSS, TOKENS, WORD_EDITS, WORDS, SIGN_EDITS, SIGNS = range(6)
-"""Columns of each utterance: its loss (nats) and the tokens of its reference; then the changes
-that make what was heard of the reference, and the reference's words and characters."""
-FIXED = 6
+LOSS, TOKENS, WORDS, SIGNS, GREEDY_WORDS, GREEDY_SIGNS, WORD_EDITS, SIGN_EDITS = range(8)
+"""Columns of each utterance: its loss (nats); tokens, words and characters of its reference; the
+changes of words and characters that make what the best path spells of the reference, and those
+that make what the search found of it (NaN where none was made)."""
+FIXED = 8
 OF_CANDIDATE = 5
 """Then for each candidate: log p by sound, by the model, its words, its changes as above."""
 BEST = 10
@@ -53,9 +54,20 @@ def cer(outcome: Outcome) -> float:
     return _rate(outcome, SIGN_EDITS, SIGNS)
 
 
+def greedy_wer(outcome: Outcome) -> float:
+    """Word error rate of the best paths, which are searched for in no time."""
+    return _rate(outcome, GREEDY_WORDS, WORDS)
+
+
+def greedy_cer(outcome: Outcome) -> float:
+    """Character error rate of the best paths."""
+    return _rate(outcome, GREEDY_SIGNS, SIGNS)
+
+
 def exact(outcome: Outcome) -> float:
     """Share of utterances that were heard without any mistake."""
-    return float((outcome.outputs[:, WORD_EDITS] == 0).double().mean())
+    edits = outcome.outputs[:, WORD_EDITS]
+    return float((edits == 0).double().mean()) if edits.isfinite().all() else math.nan
 
 
 def loss(outcome: Outcome) -> float:
@@ -64,9 +76,11 @@ def loss(outcome: Outcome) -> float:
 
 
 METRICS = (
-    Metric("wer", wer, better="lower"),
-    Metric("cer", cer, better="lower"),
-    Metric("exact", exact, proportion=True),
+    Metric("wer", wer, better="lower", costly=True),
+    Metric("cer", cer, better="lower", costly=True),
+    Metric("exact", exact, proportion=True, costly=True),
+    Metric("greedy_wer", greedy_wer, better="lower"),
+    Metric("greedy_cer", greedy_cer, better="lower"),
     Metric("loss", loss, better="lower"),
 )
 
@@ -85,7 +99,7 @@ def hear(
     batches: Sequence[Tensor],
     facts: Any,
     fusion: Fusion | None = None,
-    width: int = 1,
+    width: int | None = None,
 ) -> Outcome:
     """Hear all examples in evaluation mode.
 
@@ -95,7 +109,8 @@ def hear(
         batches: Positions that are heard together.
         facts: With the vocabulary.
         fusion: The language model, if one helps.
-        width: Beginnings that are followed at once; 1: the best path.
+        width: Beginnings that are followed at once; 1: the best path is the answer. None: nothing
+            is searched for, and the best path is told alone.
     """
     rows: list[Tensor] = []
     texts: list[Tensor] = []
@@ -110,12 +125,16 @@ def hear(
             logs_BUV = logs_BUV.cpu()
             for place, target_L in enumerate(batch.targets.cpu()):
                 logs_UV = logs_BUV[place, : int(num_frames_B[place])]
-                found = candidates(logs_UV, fusion, width)
-                row, text = _judged(float(losses_B[place]), target_L, found, facts, fusion)
-                rows.append(row)
+                found = candidates(logs_UV, fusion, width or 1)
+                (path,) = ctc.greedy(logs_UV[None], num_frames_B[place : place + 1])
+                edits, reference, text = _judged(target_L, found, facts)
+                greedy, _, _ = _judged(target_L, [(path.tokens,)], facts)
+                first = edits[0] if width else (math.nan, math.nan)
+                fixed = [float(losses_B[place]), *reference, *greedy[0], *first]
+                rows.append(_row(fixed, found, edits, fusion))
                 texts.append(text)
                 said.append(target_L)
-            if width > 1:
+            if width and width > 1:
                 tell("beam search", len(rows), len(examples))
     network.train(was_training)
     order = torch.cat(list(batches)).argsort().cpu()
@@ -147,26 +166,35 @@ def candidates(
 
 
 def _judged(
-    loss: float, target_L: Tensor, found: Sequence[Any], facts: Any, fusion: Fusion | None
-) -> tuple[Tensor, Tensor]:
-    """The row of an utterance, and the tokens of its candidates (K, L)."""
-    reference = spelled(target_L[target_L != BLANK].tolist(), facts)
+    target_L: Tensor, found: Sequence[Any], facts: Any
+) -> tuple[list[tuple[int, int]], tuple[int, int, int], Tensor]:
+    """The changes of words and characters of each text that was found, and all texts (K, L).
+
+    Between them, how many tokens, words and characters the reference has.
+    """
+    said = target_L[target_L != BLANK].tolist()
+    reference = spelled(said, facts)
     words = units_of(reference, facts)
     edits = []
     for tokens, *_ in found:
         ours = spelled(tokens, facts)
         edits.append((distance(words, units_of(ours, facts)), distance(reference, ours)))
-    fixed = [loss, int((target_L != BLANK).sum()), edits[0][0], len(words), edits[0][1],
-             len(reference)]  # fmt: skip
+    texts = nn.utils.rnn.pad_sequence(
+        [torch.tensor(tokens, dtype=torch.int64) for tokens, *_ in found], batch_first=True
+    )
+    return edits, (len(said), len(words), len(reference)), texts
+
+
+def _row(
+    fixed: Sequence[float], found: Sequence[Any], edits: Sequence[Any], fusion: Fusion | None
+) -> Tensor:
+    """The columns of an utterance, with those of its candidates if there is a language model."""
     more = [
         value
         for (_, sound, model, number), edit in zip(found, edits, strict=True)
         for value in (sound, model, number, *edit)
     ]
-    texts = nn.utils.rnn.pad_sequence(
-        [torch.tensor(tokens, dtype=torch.int64) for tokens, *_ in found], batch_first=True
-    )
-    return torch.tensor([*fixed, *(more if fusion else ())], dtype=torch.float64), texts
+    return torch.tensor([*fixed, *(more if fusion else ())], dtype=torch.float64)
 
 
 def _stacked(rows: Sequence[Tensor], fusion: Fusion | None) -> Tensor:
@@ -265,7 +293,7 @@ def choose(outcome: Outcome | None) -> Weights:
 def most_frequent(
     recipe: Any, known: Examples[Batch], asked: Examples[Batch], facts: Any
 ) -> Outcome:
-    """Always the transcript that training heard most often: what a network that is deaf could do."""
+    """Always the transcript that training had most often: what a deaf network could answer."""
     texts: Any = known
     counts: dict[tuple[int, ...], int] = {}
     for row in texts.targets.tolist():
@@ -274,7 +302,9 @@ def most_frequent(
     best = max(counts, key=lambda text: (counts[text], text))
     others: Any = asked
     targets = others.targets.cpu()
-    found = [(best, 0.0, 0.0, 0)]
-    rows = [_judged(math.nan, target_L, found, facts, None)[0] for target_L in targets]
+    rows = []
+    for target_L in targets:
+        edits, reference, _ = _judged(target_L, [(best,)], facts)
+        rows.append(torch.tensor([math.nan, *reference, *edits[0], *edits[0]], dtype=torch.float64))
     answers = torch.tensor(best, dtype=torch.int64).expand(len(targets), -1)
     return Outcome(torch.stack(rows), targets, answers)

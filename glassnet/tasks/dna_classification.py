@@ -168,9 +168,9 @@ TASK = Task(
     source=source,
     network=network,
     fill=learners.filler(
-        lr={"muon": 1e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.05},
-        batch_size=lambda n: 2 ** between(4, math.log2(n / 20), 7),
-        epochs=lambda n: between(5, 15_000 / n, 40),
+        lr={"muon": 2e-3, "adamw": 2e-3, "adam": 2e-3, "rmsprop": 1e-3, "sgd": 0.05},
+        batch_size=lambda n: 2 ** between(5, math.log2(n / 20), 7),
+        epochs=lambda n: between(6, 700 / math.sqrt(n), 40),
     ),
     learner=learner,
     cut=cut,

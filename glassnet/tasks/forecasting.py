@@ -6,7 +6,6 @@ each other, a folder with a table for each series, or .tsf.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -17,9 +16,17 @@ from glassnet import learners
 from glassnet.data import sources, timeline, timelineraw
 from glassnet.data.timeline import TimelineFacts, Windows
 from glassnet.data.timelineplan import Wishes
-from glassnet.forecasts import baselines, intervals, metrics, regression, scoring, seen
+from glassnet.forecasts import (
+    baselines,
+    fitting,
+    intervals,
+    metrics,
+    regression,
+    scoring,
+    seen,
+    views,
+)
 from glassnet.forecasts.intervals import Calibration
-from glassnet.learners import between
 from glassnet.network import build_network
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split
 from glassnet.task import Data, Look, Outcome, Prediction, Reading, Task
@@ -153,8 +160,8 @@ def decide(recipe: Forecasting, facts: TimelineFacts, outcome: Outcome | None) -
 
 def reading(facts: TimelineFacts, decision: Calibration | None) -> Reading:
     """All figures, and what they are measured in."""
-    about = "" if decision is None else f" Intervals: {decision.rule}."
-    return Reading(metrics.FORECASTS, (metrics.EXPLAINED + about,))
+    about = "" if decision is None else f" Intervals were {decision.rule}."
+    return Reading(metrics.FORECASTS, (metrics.EXPLAINED + about,), ("latest", "typical"))
 
 
 def predict(
@@ -179,11 +186,7 @@ TASK = Task(
     fits=fits,
     source=source,
     network=network,
-    fill=learners.filler(
-        lr={"muon": 1e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.02},
-        batch_size=lambda n: 2 ** between(4, math.log2(n / 64), 7),
-        epochs=lambda n: between(5, 80_000 / n, 60),
-    ),
+    fill=fitting.fill,
     start=regression.start,
     learner=learner,
     score=scoring.score,
@@ -194,6 +197,7 @@ TASK = Task(
     decision=Calibration,
     reading=reading,
     predict=predict,
+    views=views.VIEWS,
     input_names=lambda facts, width: facts.channels,
     axes=seen.axes,
     output_names=lambda facts: facts.target,

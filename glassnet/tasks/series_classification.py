@@ -80,7 +80,7 @@ class SeriesClassification(Recipe):
         "keep: the network reads the mean of the channel in their place.",
     )
     network: NetworkKnobs = NetworkKnobs(name="rocket")
-    fit: Fit = Fit()
+    fit: Fit = Fit(keep="last")
     split: Split = Split(refit=True)
     jitter: augmentation.Jitter = 0.0
     stretch: augmentation.Stretch = 0.0
@@ -159,8 +159,9 @@ def predict(
     progress.warn(problems)
     values, starts = series.encode([one for _, one in named], facts)
     none = torch.zeros(len(named), dtype=torch.int64)
-    where = next(network.parameters()).device
-    outputs = score(network, SignalExamples(none, values, starts, none).to(where), facts).outputs
+    examples = SignalExamples(none, values, starts, none).to(next(network.parameters()).device)
+    batches = [one.sort().values for one in ragged.sorted_batches(examples.lengths, SCORED)]
+    outputs = learners.score(network, examples, facts, batches).outputs
     answers = decisions.answers(outputs, decision).tolist()
     return [
         decisions.prediction(name, facts.classes[answer], facts.classes, row, decision)
@@ -199,6 +200,7 @@ TASK = Task(
     cut=cut,
     score=score,
     metrics=metrics.CLASSIFICATION,
+    chosen_by=("log_loss", "accuracy"),
     baselines={
         "nearest, warped in time": warping.nearest_warped,
         "nearest": warping.nearest,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from glassnet import learners, progress
@@ -19,7 +18,6 @@ from glassnet.data import ragged, rawspeech, sources, transcripts
 from glassnet.data.rawspeech import Long
 from glassnet.data.soundcache import padded
 from glassnet.data.sounds import Ask
-from glassnet.data.tokens import Unit
 from glassnet.data.transcripts import SpeechFacts, Wording
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -32,6 +30,17 @@ from glassnet.signals.listening import ApartSpeakers, HeldOut, Hide, Mel, Names,
 from glassnet.signals.waves import Waves
 from glassnet.speech import ctc, heard, listening, models, transcribe, views
 from glassnet.speech.heard import Weights
+from glassnet.speech.knobs import (
+    Beam,
+    Heard,
+    Join,
+    Language,
+    Longest,
+    Lowercase,
+    NumTokens,
+    Punctuation,
+    Text,
+)  # fmt: skip
 from glassnet.speech.listening import Listener
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Reading, Task
 
@@ -44,51 +53,22 @@ class SpeechRecognition(Recipe):
 
     network: NetworkKnobs = NetworkKnobs(name="conformer")
     fit: Fit = Fit(optimizer=AdamW(betas=(0.9, 0.98)), schedule=OneCycle(pct_start=0.3), clip=1.0)
-    text: str | None = Field(
-        None, description="The column of a list that holds the transcripts. Unset: found by name."
-    )
+    text: Text = None
     names: Names = None
     held_out: HeldOut = None
     speakers: ApartSpeakers = "mixed"
     rate: Rate = None
-    longest: float = Field(
-        30.0,
-        ge=0.5,
-        le=600,
-        description="Seconds of the longest recording to learn from; longer ones are left out and "
-        "told. Prediction has no such limit.",
-    )
+    longest: Longest = 30.0
     mel: Mel = Mel(bands=64, normalize="band")
     waves: Waves = Waves(shift=0.0, gain=0.0)
     hide: Hide = Hide()
-    units: Unit = Field(
-        "characters",
-        description="What is heard one by one. characters: needs least data. subwords: frequent "
-        "pieces of words, with ten hours and more. words: for a few commands.",
-    )
-    vocabulary: int = Field(
-        500, ge=300, le=50_000, description="Most different tokens, for words and sub-words."
-    )
-    lowercase: bool = Field(True, description="Write everything in lower case.")
-    punctuation: bool = Field(
-        False,
-        description="Keep punctuation, which cannot be heard; [noise] and <unk> go with it.",
-    )
-    beam: int = Field(
-        16,
-        ge=1,
-        le=1000,
-        description="How many beginnings of a text are followed at once. 1: the best path, "
-        "fastest, and without a language model.",
-    )
-    language_model: Annotated[
-        str,
-        Field(
-            description="What knows which words follow which. transcripts: trigrams of those of "
-            "the training; none; a text file (.txt), of which trigrams are counted; or the folder "
-            "of a run of language modelling. Its weight is chosen on validation recordings."
-        ),
-    ] = "transcripts"
+    join: Join = None
+    units: Heard = "characters"
+    vocabulary: NumTokens = 500
+    lowercase: Lowercase = True
+    punctuation: Punctuation = False
+    beam: Beam = 16
+    language_model: Language = "transcripts"
 
 
 def fits(look: Look) -> str | None:
@@ -98,7 +78,7 @@ def fits(look: Look) -> str | None:
     return None
 
 
-def source(recipe: SpeechRecognition) -> transcripts.TranscriptSource:
+def source(recipe: SpeechRecognition) -> Any:
     """Open the recordings."""
     ask = Ask(
         names=recipe.names, text=recipe.text, held_out=recipe.held_out, rate=recipe.rate,
@@ -106,7 +86,7 @@ def source(recipe: SpeechRecognition) -> transcripts.TranscriptSource:
     )  # fmt: skip
     wording = Wording(
         recipe.units, recipe.vocabulary, recipe.lowercase, recipe.punctuation,
-        recipe.beam, recipe.language_model,
+        recipe.beam, recipe.join, recipe.language_model,
     )  # fmt: skip
     return transcripts.open_transcripts(sources.locate(recipe.data), ask, wording)
 
@@ -198,7 +178,7 @@ TASK = Task(
     score=score,
     full_score=full_score,
     metrics=heard.METRICS,
-    chosen_by=("wer", "loss"),
+    chosen_by=("greedy_wer", "loss"),
     baselines={"most frequent transcript": heard.most_frequent},
     predict=predict,
     decide=decide,

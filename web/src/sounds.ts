@@ -16,7 +16,7 @@ export function sounds(figure: Sounds): HTMLElement {
   const spans = figure.items.flatMap((item) => item.tracks.flatMap((track) => track.spans.map((span) =>
     [item.caption, track.name, span.text, span.begin, span.end, span.value])));
   const columns = ["recording", "line", "text", "begin (s)", "end (s)", figure.value_label || "value"];
-  return h("div", {}, h("ul", { class: "recordings" }, ...items), numbers(columns, spans));
+  return h("div", {}, h("ul", { class: "recordings" }, ...items), spans.length ? numbers(columns, spans) : null);
 }
 
 function largest(item: Recording): number {
