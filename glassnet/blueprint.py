@@ -26,6 +26,8 @@ TRIALS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 28, 28), 10), ((20,), 10
 """Inputs and outputs for a network whose file names none: a small image, the row of a table."""
 TOKENS, VOCABULARY, CLASSES = 64, 8000, 2
 """Length of a text, different tokens, and classes, for a network that reads texts."""
+SIGNAL = (4, 200)
+"""Channels and steps of a sequence of numbers, such as 200 letters of DNA."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Blueprint:
     network: dict[str, Any]
     """Name and all knobs."""
     reads: str
-    """'numbers'; 'tokens', 'stream' or 'pairs' if it reads texts."""
+    """'numbers'; 'tokens', 'stream' or 'pairs' if it reads texts; 'signals' or 'frames'."""
     vocabulary: int | None
     """How many different tokens it knows, if it reads texts."""
     input_shape: tuple[int, ...]
@@ -79,6 +81,8 @@ def draw(
     knobs = network.resolved(knobs)
     module = vars(sys.modules[network.find(knobs.name).__module__])
     reads = reads or network.reads(knobs.name)[0]
+    if reads in ("signals", "frames"):
+        return _drawn(knobs, input_shape or SIGNAL, num_outputs or CLASSES, reads)
     if reads != "numbers":
         return _of_texts(knobs, reads, input_shape, num_outputs, vocabulary)
     if vocabulary is not None:
@@ -150,7 +154,7 @@ def _drawn(
 
 def _example(reads: str, input_shape: tuple[int, ...]) -> Tensor:
     """One example of what a network reads; no token of it is padding."""
-    if reads == "numbers":
+    if reads in ("numbers", "signals", "frames"):
         return torch.zeros(1, *input_shape)
     sides = (2,) if reads == "pairs" else ()
     return torch.ones(1, *sides, *input_shape, dtype=torch.int64)

@@ -130,9 +130,10 @@ VERBS = (
             (
                 ("--reads",),
                 {
-                    "choices": ("tokens", "stream", "pairs"),
+                    "choices": ("tokens", "stream", "pairs", "signals", "frames"),
                     "help": "of a network for texts: one answer for a text, one for each token, or "
-                    "a translation (default: the first that it can)",
+                    "a translation; for sequences of numbers: one answer, or one for each stretch "
+                    "(default: the first that it can)",
                 },
             ),
             (

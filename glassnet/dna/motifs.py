@@ -75,7 +75,7 @@ class Motif:
 
 
 def find(network: nn.Module, examples: Examples[Batch], facts: Any, most: int = 8) -> list[Motif]:
-    """The motifs that matter most, the most important first; [] for a network without filters.
+    """Motifs of filters that matter, those that tell most about the class first; [] without any.
 
     Only networks whose first layer is a convolution over letters, called ``first``, have motifs. Of
     the networks of several folds the first is looked at.
@@ -93,15 +93,15 @@ def find(network: nn.Module, examples: Examples[Batch], facts: Any, most: int = 
         chosen = _telling(best_BF, targets)
         growth = _knocked_out(network, first, signals, targets, chosen, means_F)
     network.train(was_training)
-    found: list[Motif] = []
-    for rank in growth.argsort(descending=True).tolist():
-        index = int(chosen[rank])
+    read: list[Motif] = []
+    for index, matters in zip(chosen.tolist(), growth.tolist(), strict=True):
         of_filter = best_BF[:, index], where_BF[:, index]
-        motif = _motif(first, index, signals, targets, of_filter, facts, float(growth[rank]))
-        if motif is not None and not any(alike(motif, other) for other in found):
+        motif = _motif(first, index, signals, targets, of_filter, facts, matters)
+        read += [motif] if motif is not None and matters > 0 else []
+    found: list[Motif] = []
+    for motif in sorted(read, key=lambda motif: -motif.bits_told):
+        if len(found) < most and not any(alike(motif, other) for other in found):
             found.append(motif)
-        if len(found) == most:
-            break
     return found
 
 

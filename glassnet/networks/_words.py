@@ -30,5 +30,6 @@ def word_counts(letters_BCT: Tensor, present_BT: Tensor, longest: int) -> Tensor
     found = []
     for size, count in enumerate(counts, 1):
         places = (steps - size + 1).clamp(min=1)[:, None]
-        found.append((count.flatten(1) * letters**size / places + 1e-6).sqrt() - 1)
+        over_chance = count.flatten(1) * letters**size / places
+        found.append((over_chance.clamp(min=0) + 1e-6).sqrt() - 1)
     return torch.cat(found, 1)

@@ -10,10 +10,11 @@ linear model beside the deep one, trained together with it.
 
     letters (B, C, T), probabilities, NaN after the end
       -> k-mers        kmer = 1: the letters; 3: each three neighbours, as an outer product
-      -> filters       one convolution of `window` steps: the motifs
-      -> blocks        x + convolution of 3 steps, 1, 2, 4, … apart
+      -> filters       one convolution of `window` steps: the motifs; the strongest answer of each
+                       three neighbouring steps
+      -> blocks        x + convolution of 3 such steps, 1, 2, 4, … apart
       -> head          strongest and mean answer of each feature in the whole sequence, and where
-                       places have a meaning (`places`), the strongest of each three steps
+                       places have a meaning (`places`), all answers in their order
       -> hidden layer  -> logits, + linear: of how often each k-mer stands there up to four letters,
                           and, where places have a meaning, of the letter at each place
 
@@ -40,6 +41,72 @@ READS = ("signals",)
 STRIDE = 3
 """Neighbouring steps of which a head that knows places keeps the strongest answer."""
 
+Kmer = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=5,
+        description="Letters that are read as one sign, overlapping. 1: single letters. 3 "
+        "for codons, or where motifs are exact words; memory grows as 4 to this power.",
+    ),
+]
+Filters = Annotated[int, Field(ge=1, description="Motif filters of each member. 16 to 256.")]
+Window = Annotated[
+    int,
+    Field(ge=1, le=101, description="Letters that a filter sees. The longest motif: 7-25."),
+]
+Blocks = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=12,
+        description="Dilated residual blocks behind the filters, which see how motifs lie "
+        "to each other; n of them look 3 * 2^n letters to either side. 0: motifs alone.",
+    ),
+]
+Hidden = Annotated[
+    int, Field(ge=1, description="Units of the hidden layer of each member. 16 to 256.")
+]
+Members = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=64,
+        description="Networks that are trained side by side and answer together. More for "
+        "few sequences, 1 for hundreds of thousands; time grows with them.",
+    ),
+]
+Places = Annotated[
+    bool | None,
+    Field(
+        description="Whether the place in a sequence has a meaning, as around a splice "
+        "site: true needs sequences of one length. Unset: the task asks the training "
+        "sequences (it looks whether letters depend on the place).",
+    ),
+]
+Linear = Annotated[
+    bool,
+    Field(description="Whether a linear model of k-mers (and places) is trained along."),
+]
+Hide = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Share of the letters that training shows as unknown, others at each "
+        "step. Raise it for some hundred sequences, 0 for very many.",
+    ),
+]
+Dropout = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Share of the features set to zero at each training step. Raise it "
+        "when validation is much worse than training.",
+    ),
+]
+
 
 class DnaCNN(nn.Module):
     """Members of motif filters, dilated blocks and a head, with a linear part beside them."""
@@ -52,73 +119,16 @@ class DnaCNN(nn.Module):
         num_outputs: int,
         *,
         reads: Literal["signals"] = "signals",
-        kmer: Annotated[
-            int,
-            Field(
-                ge=1,
-                le=5,
-                description="Letters that are read as one sign, overlapping. 1: single letters. 3 "
-                "for codons, or where motifs are exact words; memory grows as 4 to this power.",
-            ),
-        ] = 1,
-        filters: Annotated[
-            int, Field(ge=1, description="Motif filters of each member. 16 to 256.")
-        ] = 32,
-        window: Annotated[
-            int,
-            Field(ge=1, le=101, description="Letters that a filter sees. The longest motif: 7-25."),
-        ] = 11,
-        blocks: Annotated[
-            int,
-            Field(
-                ge=0,
-                le=12,
-                description="Dilated residual blocks behind the filters, which see how motifs lie "
-                "to each other; n of them look 2^n letters to either side. 0: motifs alone.",
-            ),
-        ] = 2,
-        hidden: Annotated[
-            int, Field(ge=1, description="Units of the hidden layer of each member. 16 to 256.")
-        ] = 32,
-        members: Annotated[
-            int,
-            Field(
-                ge=1,
-                le=64,
-                description="Networks that are trained side by side and answer together. More for "
-                "few sequences, 1 for hundreds of thousands; time grows with them.",
-            ),
-        ] = 4,
-        places: Annotated[
-            bool | None,
-            Field(
-                description="Whether the place in a sequence has a meaning, as around a splice "
-                "site: true needs sequences of one length. Unset: the task asks the training "
-                "sequences (it looks whether letters depend on the place).",
-            ),
-        ] = None,
-        linear: Annotated[
-            bool,
-            Field(description="Whether a linear model of k-mers (and places) is trained along."),
-        ] = True,
-        hide: Annotated[
-            float,
-            Field(
-                ge=0,
-                lt=1,
-                description="Share of the letters that training shows as unknown, others at each "
-                "step. Raise it for some hundred sequences, 0 for very many.",
-            ),
-        ] = 0.1,
-        dropout: Annotated[
-            float,
-            Field(
-                ge=0,
-                lt=1,
-                description="Share of the features set to zero at each training step. Raise it "
-                "when validation is much worse than training.",
-            ),
-        ] = 0.3,
+        kmer: Kmer = 1,
+        filters: Filters = 32,
+        window: Window = 11,
+        blocks: Blocks = 2,
+        hidden: Hidden = 32,
+        members: Members = 4,
+        places: Places = None,
+        linear: Linear = True,
+        hide: Hide = 0.1,
+        dropout: Dropout = 0.3,
     ):
         super().__init__()
         letters, self.length = input_shape
