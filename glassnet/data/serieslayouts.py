@@ -91,8 +91,8 @@ def _of_one_set(folder: Path, held: dict[Path, Reader]) -> dict[Path, Reader]:
     if mine:
         return mine
     raise UserError(
-        f"{folder} holds several sets of series: {', '.join(sorted(set(names.values())))}. Put each "
-        "into a folder of its own, or give one file."
+        f"{folder} holds several sets of series: {', '.join(sorted(set(names.values())))}. Put "
+        "each into a folder of its own, or give one file."
     )
 
 
