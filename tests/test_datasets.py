@@ -241,7 +241,7 @@ def test_every_entry_is_complete():
     for name in datasets.names():
         entry = datasets.describe(name)
         assert entry.summary and entry.licence and entry.homepage.startswith("http"), name
-        assert entry.kind in ("images", "table", "texts", "corpus", "pairs"), name
+        assert entry.kind in ("images", "table", "texts", "corpus", "pairs", "series"), name
         assert bool(entry.target) == (entry.kind in ("table", "texts", "pairs")), name
         assert entry.builtin or entry.files, name
         for item in entry.files:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from glassnet.data import seriestables, tablefiles
 from glassnet.data.parts import ORDER, PARTS, part_of
-from glassnet.data.seriesfiles import Recorded, read_arff, read_npz, read_ts, read_ucr
+from glassnet.data.seriesarrays import read_npz
+from glassnet.data.seriesfiles import Recorded, read_arff, read_ts, read_ucr
 from glassnet.data.seriestables import Columns
 from glassnet.errors import UserError
 
