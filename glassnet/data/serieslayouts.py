@@ -8,7 +8,8 @@ from pathlib import Path
 
 from glassnet.data import seriestables, tablefiles
 from glassnet.data.parts import ORDER, PARTS, part_of
-from glassnet.data.seriesfiles import Recorded, read_arff, read_npz, read_ts, read_ucr
+from glassnet.data.seriesarrays import read_npz
+from glassnet.data.seriesfiles import Recorded, read_arff, read_ts, read_ucr
 from glassnet.data.seriestables import Columns
 from glassnet.errors import UserError
 
@@ -91,8 +92,8 @@ def _of_one_set(folder: Path, held: dict[Path, Reader]) -> dict[Path, Reader]:
     if mine:
         return mine
     raise UserError(
-        f"{folder} holds several sets of series: {', '.join(sorted(set(names.values())))}. Put each "
-        "into a folder of its own, or give one file."
+        f"{folder} holds several sets of series: {', '.join(sorted(set(names.values())))}. Put "
+        "each into a folder of its own, or give one file."
     )
 
 
