@@ -272,7 +272,11 @@ def checks(results: Iterable[Any]) -> str:
 def _details(prediction: Any) -> str:
     shares = prediction.details.get("probabilities", {})
     best = sorted(shares.items(), key=lambda item: -item[1])[:5]
-    parts = [f"{k} {_cell(v)}" for k, v in prediction.details.items() if k not in _KNOWN]
+    parts = [
+        f"{k} {_cell(v)}"
+        for k, v in prediction.details.items()
+        if k not in _KNOWN and not isinstance(v, list)  # such as the times of words: see --json
+    ]
     parts += [f"{name} {share:.1%}" for name, share in best]
     return "  ".join([*parts, str(prediction.details.get("error", ""))]).rstrip()
 

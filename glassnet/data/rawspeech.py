@@ -15,6 +15,7 @@ from glassnet.data.soundfiles import Samples, Unreadable
 from glassnet.data.transcripts import SpeechFacts
 from glassnet.errors import UserError
 from glassnet.progress import warn
+from glassnet.task import Problem
 
 WINDOW = 24.0
 """Seconds of a long recording that are heard at once."""
@@ -30,6 +31,8 @@ class Short:
 
     names: list[str]
     sounds: list[Samples]
+    failed: list[Problem]
+    """What could not be read."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,8 @@ def _seconds(item: Any) -> float | None:
 def _short(items: list[Any], facts: SpeechFacts) -> Short:
     only = items[0] if len(items) == 1 else items
     names, sounds, failed, odd = rawsounds.read_raw(only, facts, limit=FOREVER)
-    warn([*failed, *odd])
-    return Short(names, sounds)
+    warn(odd)
+    return Short(names, sounds, failed)
 
 
 def _long(path: Path, seconds: float, facts: SpeechFacts) -> Long:

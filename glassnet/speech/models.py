@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def told(facts: Any, weights: Weights | None) -> str:
         f"Heard by beam search, {facts.beam} beginnings at once, with {model}: its logarithm is "
         f"weighed {weights.alpha:g}, each word {weights.beta:+g} ({chosen})."
     )
+
+
+def bound(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The place of a language model, so that it means the same from any folder."""
+    name = values.get("language_model", "none")
+    if name in ("none", "transcripts"):
+        return {}
+    return {"language_model": str(Path(name).expanduser().resolve())}
 
 
 @functools.lru_cache(maxsize=2)

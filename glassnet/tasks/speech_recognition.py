@@ -21,7 +21,7 @@ from glassnet.data.sounds import Ask
 from glassnet.data.transcripts import SpeechFacts, Wording
 from glassnet.learners import between
 from glassnet.network import build_network
-from glassnet.optimizers import AdamW
+from glassnet.optimizers import Muon
 from glassnet.recipe import Fit, NetworkKnobs, Recipe
 from glassnet.schedules import OneCycle
 from glassnet.signals import listening as hearing
@@ -52,7 +52,7 @@ class SpeechRecognition(Recipe):
     """The knobs of speech recognition."""
 
     network: NetworkKnobs = NetworkKnobs(name="conformer")
-    fit: Fit = Fit(optimizer=AdamW(betas=(0.9, 0.98)), schedule=OneCycle(pct_start=0.3), clip=1.0)
+    fit: Fit = Fit(optimizer=Muon(), schedule=OneCycle(pct_start=0.15), clip=1.0)
     text: Text = None
     names: Names = None
     held_out: HeldOut = None
@@ -153,6 +153,7 @@ def predict(
             answers.append(listening.long(network, item.name, windows, search, facts, told))
         else:
             answers += listening.short(network, item.names, padded(item.sounds), search, facts)
+            answers += [Prediction(one.where, None, {"error": one.what}) for one in item.failed]
     return answers
 
 
@@ -169,10 +170,11 @@ TASK = Task(
     network=network,
     fill=learners.filler(
         lr={"muon": 2e-3, "adamw": 1e-3, "adam": 1e-3, "rmsprop": 5e-4, "sgd": 0.05},
-        batch_size=lambda n: 2 ** between(3, math.log2(n / 50), 5),
-        epochs=lambda n: between(3, 40_000 / n, 100),
+        batch_size=lambda n: 2 ** between(3, math.log2(n / 100), 5),
+        epochs=lambda n: between(3, 45_000 / n, 100),
     ),
     start=start,
+    bound=models.bound,
     learner=learner,
     cut=cut,
     score=score,
