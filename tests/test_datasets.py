@@ -241,7 +241,17 @@ def test_every_entry_is_complete():
     for name in datasets.names():
         entry = datasets.describe(name)
         assert entry.summary and entry.licence and entry.homepage.startswith("http"), name
-        kinds = ("images", "table", "texts", "corpus", "pairs", "timeline", "dna", "sounds", "series")
+        kinds = (
+            "images",
+            "table",
+            "texts",
+            "corpus",
+            "pairs",
+            "timeline",
+            "dna",
+            "sounds",
+            "series",
+        )
         assert entry.kind in kinds, name
         assert bool(entry.target) == (entry.kind in ("table", "texts", "pairs", "dna")), name
         assert entry.builtin or entry.files, name
