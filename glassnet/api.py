@@ -44,9 +44,9 @@ from glassnet.figures import Document
 from glassnet.optimizer_race import Comparison
 from glassnet.recipe import build, to_yaml
 from glassnet.run import Run
-from glassnet.sampling import Sampling
 from glassnet.task import Event, Finished, Look, Prediction, Source, Task, Warned
 from glassnet.trained import Trained
+from glassnet.words.sampling import Sampling
 
 Show = Callable[[Iterator[Event]], Iterator[Event]]
 

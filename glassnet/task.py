@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from glassnet.decisions import Decision
     from glassnet.figures import Figure, Table
     from glassnet.recipe import Recipe
-    from glassnet.sampling import Sampling
+    from glassnet.words.sampling import Sampling
 
 R = TypeVar("R", bound="Recipe")
 B = TypeVar("B")

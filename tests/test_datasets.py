@@ -247,16 +247,41 @@ def test_every_entry_is_complete():
             "texts",
             "corpus",
             "pairs",
-            "timeline",
             "dna",
             "sounds",
+            "timeline",
             "series",
         )
         assert entry.kind in kinds, name
         assert bool(entry.target) == (entry.kind in ("table", "texts", "pairs", "dna")), name
         assert entry.builtin or entry.files, name
         for item in entry.files:
-            assert item.size and item.urls and (item.sha256 or item.unpacked), name
+            assert item.size and item.urls and (item.sha256 or item.unpacked or item.contents), name
+
+
+def test_a_folder_of_a_mirror_stands_for_the_archive_with_the_same_sounds(
+    tmp_path, catalogue, cache
+):
+    import wave
+
+    from glassnet.data import recordings
+    from glassnet.data.archives import open_files
+
+    folder = tmp_path / "mirror" / "letters_folder" / "letters"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        with wave.open(str(folder / name / "1.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(range(200)))
+    contents = recordings.fingerprint(open_files(folder))
+    item = {"name": "letters.zip", "urls": ["http://localhost:1/x"], "size": 1}
+    catalogue(files=[{**item, "contents": contents}], open="")
+    found = datasets.fetch("letters", mirror=str(tmp_path / "mirror"))
+    assert (found / "a" / "1.wav").is_file()
+    (folder / "a" / "1.wav").write_bytes(b"other")
+    found.unlink()
+    with pytest.raises(UserError, match="differs from the published letters.zip"):
+        datasets.fetch("letters", mirror=str(tmp_path / "mirror"))
 
 
 def test_listing_imports_nothing_heavy():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glassnet import fading, nexttoken
+from glassnet import fading
 from glassnet.data.tokens import PAD, Vocabulary, learn
 from glassnet.errors import UserError
 from glassnet.explain import asked, attribution, gates, heads, vanishing, wordtrust
@@ -19,9 +19,10 @@ from glassnet.explain.read import Given, Reading, classified, continued, transla
 from glassnet.explain.strip import strip
 from glassnet.explain.tokens import Question, embedding, names
 from glassnet.figures import Grid, Token, Tokens, from_json, page
-from glassnet.inner import explicitly, recorded
 from glassnet.network import build_network
 from glassnet.recipe import NetworkKnobs
+from glassnet.words import nexttoken
+from glassnet.words.inner import explicitly, recorded
 
 NOTHING = "the film was seen by people who went to town one day and came back home"
 FILLER = NOTHING.split()

@@ -14,14 +14,15 @@ import torch
 from torch import nn
 from trainings import assert_same_end, go_on, new_run, play
 
-from glassnet import api, catalog, inspection, language, loop, sampling
+from glassnet import api, catalog, inspection, loop
 from glassnet.data import corpus, counting, documents, prompts, running, shelf, sources, tokencache
 from glassnet.data.stretches import NOT_COUNTED, as_streams
 from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.recipe import NetworkKnobs, Split
-from glassnet.sampling import Sampling, continued, probabilities
 from glassnet.splits import divide
+from glassnet.words import language, sampling
+from glassnet.words.sampling import Sampling, continued, probabilities
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 

@@ -31,13 +31,14 @@ from word_models import (
 )
 
 import glassnet
-from glassnet import blocks, transfer, wording, wordweights
+from glassnet import blocks, transfer
 from glassnet.data import tokenizerfiles
 from glassnet.data.ragged import gathered, joined
 from glassnet.data.tokens import Vocabulary, learn
 from glassnet.errors import UserError
 from glassnet.network import build_network, resolved
 from glassnet.recipe import Fit, NetworkKnobs, Transfer, merge
+from glassnet.words import wording, wordweights
 
 Cli = Callable[..., tuple[int, str, str]]
 CLASSES = ["bad", "good"]

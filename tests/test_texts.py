@@ -14,10 +14,11 @@ import pytest
 import torch
 from trainings import glassnet
 
-from glassnet import api, catalog, inspection, textual
+from glassnet import api, catalog, inspection
 from glassnet.data import brackets, sources, tablefiles, texts, tokens
 from glassnet.errors import UserError
 from glassnet.tasks.text_classification import TASK
+from glassnet.words import textual
 
 GOOD = ["a fine film", "good and warm", "what a good story", "fine acting , good jokes"]
 BAD = ["a bad film", "dull and bad", "what a dull story", "bad acting , dull jokes"]

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from trainings import go_on, new_run, play
 
-from glassnet import api, catalog, translated, writing
+from glassnet import api, catalog
 from glassnet.data import numerals, pairs, ragged, sources
 from glassnet.data.tokens import BEGIN, END, PAD
 from glassnet.errors import UserError
 from glassnet.task import Batch, Outcome, Subset
+from glassnet.words import translated, writing
 
 ENGLISH = ["A dog runs.", "Two men are eating.", "A girl sits on a bench."]
 GERMAN = ["Ein Hund rennt.", "Zwei Männer essen.", "Ein Mädchen sitzt auf einer Bank."]

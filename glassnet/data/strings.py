@@ -3,8 +3,8 @@
 Who has single words can so learn, and measure, what people say in one breath. A string is made of
 recordings of one part and, where speakers are known, of one speaker, with random silences between.
 Training strings may be shorter, from one recording on: what a word sounds like is learned much
-sooner where little stands beside it. Nothing is drawn anew: the same data, pattern and seed give the
-same strings.
+sooner where little stands beside it. Nothing is drawn anew: the same data, pattern and seed give
+the same strings.
 """
 
 # Letters in tensor names: N strings, B of a batch, S samples.

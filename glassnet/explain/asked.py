@@ -23,11 +23,11 @@ from glassnet.errors import UserError
 from glassnet.explain import attribution, read
 from glassnet.explain.read import Given, Reading
 from glassnet.explain.tokens import Words, names, spaced
-from glassnet.inner import present
 from glassnet.metrics import answered
 from glassnet.task import Review
 from glassnet.trained import Trained
 from glassnet.views import worst_mistakes
+from glassnet.words.inner import present
 
 SOME = 4
 """Worst and best validation texts, of each."""

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from glassnet.errors import UserError, nearest
 from glassnet.explain.tokens import Embedded, Question
-from glassnet.inner import PAD, differentiable
+from glassnet.words.inner import PAD, differentiable
 
 STEPS = (32, 128, 512)
 """Points on the way from the baseline; the next number if the sum is not complete."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from glassnet.errors import UserError
 from glassnet.figures import Grid, Token, Tokens
-from glassnet.inner import recorded
+from glassnet.words.inner import recorded
 
 UNITS = 16
 """Hidden units in a figure: those that change most."""

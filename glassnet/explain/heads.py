@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from glassnet.errors import UserError, nearest
 from glassnet.figures import Grid, Table
-from glassnet.inner import recorded
+from glassnet.words.inner import recorded
 
 PART = "shares"
 """The submodule through which a layer of attention passes its shares (B, H, T, S)."""

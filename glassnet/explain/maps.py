@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from glassnet.errors import UserError, nearest
-from glassnet.inner import listening
+from glassnet.words.inner import listening
 
 Target = Callable[[Tensor], Tensor]
 """Outputs (B, …) -> the one number of each example, (B,), that is to be explained."""

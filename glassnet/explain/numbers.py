@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from glassnet.explain.attribution import AT_ONCE, STEPS, Attribution, along
-from glassnet.inner import differentiable, listening
+from glassnet.words.inner import differentiable, listening
 
 BANDS, COLUMNS = 10, 24
 """Tiles of a field, at most: rows of tiles, and columns; of one row three times as many columns."""

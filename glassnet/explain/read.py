@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassnet import figures, nexttoken
+from glassnet import figures
 from glassnet.errors import UserError, nearest
 from glassnet.explain import attribution, gates, heads, readpage, vanishing, wordtrust
 from glassnet.explain.attribution import Attribution
@@ -26,8 +26,9 @@ from glassnet.explain.heads import Attention
 from glassnet.explain.tokens import Question
 from glassnet.explain.vanishing import Faded
 from glassnet.explain.wordtrust import Check
-from glassnet.nexttoken import Expected
 from glassnet.progress import tell
+from glassnet.words import nexttoken
+from glassnet.words.nexttoken import Expected
 
 MOST_TEXTS = 16
 CHECKED = 12_000

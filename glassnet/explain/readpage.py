@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING
 
-from glassnet import nexttoken
 from glassnet.explain import gates, heads, vanishing, wordtrust
 from glassnet.explain.attribution import METHODS, Attribution
 from glassnet.explain.strip import strip
 from glassnet.figures import Bar, Bars, Block, Document, Section, Token, Tokens
+from glassnet.words import nexttoken
 
 if TYPE_CHECKING:
     from glassnet.explain.read import Read, Reading

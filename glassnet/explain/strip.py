@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from glassnet.figures import Token, Tokens
-from glassnet.nexttoken import shown
+from glassnet.words.nexttoken import shown
 
 WIDTH = 98
 INDENT = 4

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from glassnet.errors import UserError
-from glassnet.inner import listening, present
+from glassnet.words.inner import listening, present
 
 PIECES = re.compile(r"\w+|[^\w\s]+")
 """Words and marks, as vocabularies of words cut them."""

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from glassnet.explain.gates import BACKWARDS
 from glassnet.figures import Lines, Series
-from glassnet.inner import differentiable, recorded
+from glassnet.words.inner import differentiable, recorded
 
 STATES = ("hidden", "cell")
 DIRECTIONS = 8

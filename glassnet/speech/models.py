@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from glassnet import nexttoken
 from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.recipe import NetworkKnobs
@@ -21,6 +20,7 @@ from glassnet.speech import ngrams, wording
 from glassnet.speech.beam import Fusion, LanguageModel
 from glassnet.speech.heard import ALPHA, BETA, Weights
 from glassnet.speech.ngrams import Gram, NGrams
+from glassnet.words import nexttoken
 
 ORDER = 3
 """Words of an n-gram: that of a word and the two before it; more need a great deal of text."""

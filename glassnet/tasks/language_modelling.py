@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from glassnet import carrying, language, languageviews, learners, progress, sampling, wording
+from glassnet import learners, progress
 from glassnet.data import corpus, prompts, sources, tokenizerfiles
 from glassnet.data.corpus import CorpusFacts
 from glassnet.data.stretches import Block, anywhere, as_streams
@@ -24,10 +24,11 @@ from glassnet.learners import Supervised, between
 from glassnet.network import build_network
 from glassnet.optimizers import AdamW
 from glassnet.recipe import Fit, NetworkKnobs, Recipe, Split, Transfer
-from glassnet.sampling import Sampling
 from glassnet.schedules import Cosine
 from glassnet.task import Data, Examples, Look, Prediction, Problem, Task
 from glassnet.transfer import refuse_without_weights
+from glassnet.words import carrying, language, languageviews, sampling, wording
+from glassnet.words.sampling import Sampling
 
 USUAL = 128
 """Width up to which learning rates were compared (docs/log.md)."""

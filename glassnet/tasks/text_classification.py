@@ -24,10 +24,8 @@ from glassnet import (
     metrics,
     progress,
     readings,
-    textual,
     tilt,
     views,
-    wording,
 )
 from glassnet.balance import ClassLoss, ClassWeights, Costs, FocalGamma
 from glassnet.data import ragged, rawtexts, sources, texts, tokenizerfiles
@@ -40,6 +38,7 @@ from glassnet.network import build_network
 from glassnet.recipe import Fit, LabelSmoothing, NetworkKnobs, Recipe, Transfer
 from glassnet.task import Batch, Data, Examples, Look, Outcome, Prediction, Task
 from glassnet.transfer import refuse_without_weights
+from glassnet.words import textual, wording
 
 SCORED = 32_768
 """Tokens that are answered at once, with their padding."""

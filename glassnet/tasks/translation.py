@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import learners, translated, writing
+from glassnet import learners
 from glassnet.data import pairs, pairtexts, ragged, sources
 from glassnet.data.pairs import PairFacts
 from glassnet.data.tokens import BEGIN, END, PAD, UNKNOWN, Units
@@ -34,6 +34,7 @@ from glassnet.task import (
     Review,
     Task,
 )  # fmt: skip
+from glassnet.words import translated, writing
 
 SCORED = 8192
 """Tokens of a batch with its padding when it is scored."""

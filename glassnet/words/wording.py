@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet import matching, transfer, wordweights
+from glassnet import matching, transfer
 from glassnet.errors import UserError
 from glassnet.figures import Table
 from glassnet.matching import Match
@@ -30,7 +30,8 @@ from glassnet.recipe import NetworkKnobs
 from glassnet.task import Data
 from glassnet.transfer import Layers
 from glassnet.weights import Weights
-from glassnet.wordweights import STREAM, TOKENS
+from glassnet.words import wordweights
+from glassnet.words.wordweights import STREAM, TOKENS
 
 V = TypeVar("V", bound=Sized)
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassnet import cards, hub, publishedwords, weightfiles, weights
+from glassnet import cards, hub, weightfiles, weights
 from glassnet.cards import Card
 from glassnet.errors import UserError
 from glassnet.networks import _transformers
@@ -24,6 +24,7 @@ from glassnet.published import Recognized, recognize
 from glassnet.recipe import read_yaml
 from glassnet.run import Run
 from glassnet.weights import Weights
+from glassnet.words import publishedwords
 
 TOKENS, STREAM = "tokens", "stream"
 CONTEXT = 256

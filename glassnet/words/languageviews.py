@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from glassnet import nexttoken
 from glassnet.figures import Cell, Table, Tokens
-from glassnet.language import NATS, TOKENS
-from glassnet.sampling import Sampling
 from glassnet.task import Review
+from glassnet.words import nexttoken
+from glassnet.words.language import NATS, TOKENS
+from glassnet.words.sampling import Sampling
 
 Write = Callable[[Any, Any, str, Sampling], Iterator[str]]
 """Network, facts, prompt and how to draw -> pieces of text."""

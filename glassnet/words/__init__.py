@@ -1,0 +1,1 @@
+"""What tasks that read or write texts are put together from."""
