@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from glassnet import figures
 from glassnet.errors import UserError, nearest
-from glassnet.explain import mutations, numbers, numbertrust, questions, sequencespage
+from glassnet.explain import lookback, mutations, numbers, numbertrust, questions, sequencespage
 from glassnet.explain.attribution import Attribution
+from glassnet.explain.lookback import Lookback
 from glassnet.explain.numbertrust import Check
 from glassnet.explain.questions import Question, Timed
 from glassnet.explain.sequencesgiven import (
@@ -54,6 +55,8 @@ class Explained:
     """Each with the numbers of the field, row after row."""
     value: float | None = None
     """Of a forecast: what is explained, in people's unit."""
+    channel: int = 0
+    """Of a forecast: the variable that is explained."""
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -86,6 +89,7 @@ class Shown:
     """(V, H), as the network answers."""
     future: Tensor | None = None
     """(V, H): what came, if it is known."""
+    lookback: Lookback | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The numbers of the example itself are left out; ``shape`` is that of the evidence."""
@@ -94,7 +98,9 @@ class Shown:
         mutated = None if self.mutated is None else self.mutated.tolist()
         found = [one.to_json() for one in self.explained]
         shape = list(self.field.shape)
-        return {**plain, "shape": shape, "explained": found, **lists, "mutated": mutated}
+        back = None if self.lookback is None else self.lookback.to_json()
+        more = {"mutated": mutated, "lookback": back}
+        return {**plain, "shape": shape, "explained": found, **lists, **more}
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,9 @@ class Asker:
         words: tuple[Sequence[Timed], Sequence[Timed]] = ((), ())
         shares: dict[str, float] = {}
         if self.axes.tokens is not None:
-            asked, *words_found = questions.of_words(self.network, signals, self.axes, self.about)
+            asked, *words_found = questions.of_words(
+                self.network, signals, self.axes, self.about, one.tokens
+            )
             words = (words_found[0], words_found[1])
             answer = one.answer or " ".join(word.text for word in words[1]) or "nothing"
         elif self.axes.horizon:
@@ -269,7 +277,7 @@ class Asker:
         asked: Sequence[Question],
         words: tuple[Sequence[Timed], Sequence[Timed]],
     ) -> Shown:
-        found = [Explained(q.about, q.unit, self._evidence(q, n), q.value)
+        found = [Explained(q.about, q.unit, self._evidence(q, n), q.value, q.channel)
                  for n, q in enumerate(asked)]  # fmt: skip
         first = asked[0].asked if asked else questions.nothing(self.network, signals_1CT, self.axes)
         shown = Shown(
@@ -280,7 +288,9 @@ class Asker:
             shown = replace(shown, mutated=mutations.changes(first).cpu())
         if self.axes.horizon:
             outputs = questions.outputs(self.network, signals_1CT)
-            shown = replace(shown, forecast=outputs[0, :, :, self.axes.middle].cpu())
+            back = lookback.look(asked[0], self.axes) if self.methods else None
+            forecast = outputs[0, :, :, self.axes.middle].cpu()
+            shown = replace(shown, forecast=forecast, lookback=back)
         return shown
 
     def _evidence(self, question: Question, number: int) -> list[Attribution]:
@@ -289,7 +299,7 @@ class Asker:
         return [method(question.asked) for method in (methods if number == 0 else methods[:1])]
 
     def _shares(self, signals_1CT: Tensor) -> dict[str, float]:
-        shares = questions.outputs(self.network, signals_1CT)[0].double().softmax(0).cpu()
+        shares = questions.outputs(self.network, signals_1CT)[0].cpu().double().softmax(0)
         order = shares.argsort(descending=True, stable=True).tolist()
         return {self.classes[k]: float(shares[k]) for k in order}
 

@@ -13,16 +13,21 @@ from torch import Tensor
 
 from glassnet.explain import colours
 from glassnet.explain.attribution import Attribution
-from glassnet.explain.sequencesplaces import method_of, name_of, time_of, times, unscaled
+from glassnet.explain.sequencesplaces import (
+    AHEAD,
+    ahead,
+    method_of,
+    name_of,
+    time_of,
+    times,
+    unscaled,
+)
 from glassnet.figures import (
-    Bar,
-    Bars,
     Cell,
     Grid,
     Ground,
     Lines,
     Logo,
-    Mark,
     Recording,
     Series,
     Sounds,
@@ -47,8 +52,6 @@ WIDEST = 1200
 """Columns of a picture over time."""
 MOST_CHANNELS = 6
 """Curves of an example, those with the most evidence."""
-PAST = 4
-"""Of a forecast so many horizons of the past are drawn."""
 STRONG = 0.75
 """Share of the colour behind a curve where evidence is strongest."""
 WRITTEN = 300
@@ -200,7 +203,8 @@ def along_time(one: Shown, axes: Axes) -> list[Grid]:
     parts = values_CT.tensor_split(min(PLACES, values_CT.shape[1]), dim=1)
     places = times(axes, values_CT.shape[1])
     if axes.horizon:
-        places = [float(t - len(places) + axes.horizon) for t in range(len(places))]
+        places = [float(x) for x in ahead(axes, len(places))]
+    begin = AHEAD if axes.horizon else time_of(axes)
     starts, at = [], 0
     for part in parts:
         starts.append(f"{places[at]:.4g}")
@@ -210,68 +214,9 @@ def along_time(one: Shown, axes: Axes) -> list[Grid]:
             f"{one.name}: evidence for “{each.about}” by channel and time, in {each.unit}",
             torch.stack([part.sum(1) for part in parts], 1).tolist(),
             row_labels=[name_of(axes, channel) for channel in range(num_channels)],
-            column_labels=starts, column_title=f"from {time_of(axes)}", format=".2f",
+            column_labels=starts, column_title=f"from {begin}", format=".2f",
         )
     ]  # fmt: skip
-
-
-# --- Forecasts ------------------------------------------------------------------------------------
-
-
-def forecasts(one: Shown, axes: Axes) -> list[Lines | Bars]:
-    """The past and the forecast, with what the explained step looks back at."""
-    assert one.forecast is not None
-    drawn: list[Lines | Bars] = []
-    for each in one.explained:
-        number = next((n for n in range(axes.variables)
-                       if each.about.startswith(f"{name_of(axes, n)}, ")), 0)  # fmt: skip
-        if not each.evidence:
-            drawn.append(_forecast(one, axes, number, one.name, None))
-        for found in each.evidence:
-            values_CT = torch.tensor(found.values).view(one.field.shape)
-            title = f"{one.name}: what “{each.about}” looks back at, by {method_of(found)}"
-            heat_T = colours.strength(values_CT)[number]
-            drawn += [_forecast(one, axes, number, title, heat_T, found), _by_channel(
-                values_CT, axes, title, each.unit)]  # fmt: skip
-    return drawn
-
-
-def _forecast(
-    one: Shown,
-    axes: Axes,
-    number: int,
-    title: str,
-    heat_T: Tensor | None,
-    found: Attribution | None = None,
-) -> Lines:
-    from glassnet.explain.sequencespage import complete
-
-    assert one.forecast is not None
-    length, ahead = one.signals.shape[1], axes.horizon
-    now = length - ahead
-    x = [t - now for t in range(length)]
-    begin = max(0, now - max(PAST * ahead, 48)) if heat_T is None else 0
-    past = unscaled(one.signals[number, :now], axes, number)
-    grounds = [] if heat_T is None else [ground(heat_T[:now], x[:now], past)]
-    series = [Series("past", x[begin:now], past[begin:])]
-    if one.future is not None:
-        came = unscaled(one.future[number], axes, number)
-        series.append(Series("what came", x[now:], came, dashed=True))
-    series.append(Series("forecast", x[now:], unscaled(one.forecast[number], axes, number)))
-    note = "" if found is None else complete(found).strip()
-    return Lines(
-        title, series, x_label=f"{axes.unit}s from now", y_label=name_of(axes, number),
-        marks=[Mark(0, "now")], grounds=grounds, note=note,
-    )  # fmt: skip
-
-
-def _by_channel(values_CT: Tensor, axes: Axes, title: str, unit: str) -> Bars:
-    """How much of the forecast comes from each variable and each known input."""
-    total_C = values_CT.double().sum(1)
-    order = total_C.abs().argsort(descending=True, stable=True)[:20].tolist()
-    items = [Bar(name_of(axes, c) + ("" if c < axes.variables else " (known)"), float(total_C[c]))
-             for c in order]  # fmt: skip
-    return Bars(f"{title}: sums", items, x_label=f"change of the forecast, in {unit}")
 
 
 # --- Letters --------------------------------------------------------------------------------------

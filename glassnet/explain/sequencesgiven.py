@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,6 +32,8 @@ class Given:
     truth: str | None = None
     answer: str | None = None
     """What the run answered, where that is more than the network says by itself."""
+    tokens: Sequence[int] | None = None
+    """Of a text that was heard: its tokens. None: what the best path spells is the answer."""
     future: Tensor | None = None
 
 
@@ -71,20 +73,28 @@ def read(one: Trained, raw: Any) -> tuple[list[Given], list[str]]:
             raise UserError(said or f"{item!s:.80}: nothing was found there to be explained.")
         notes += [f"{p.input} could not be read: {p.details['error']}" for p in bad]
         rows = [batch[n : n + 1] for batch in tap.seen for n in range(len(batch))]
+        whole = True
         if len(rows) != len(good):
             notes.append(
                 f"{good[0].input}: read in {len(rows)} pieces; the first of them is explained."
             )
-            good, rows = good[:1], rows[:1]
+            good, rows, whole = good[:1], rows[:1], False
         for answer, signals in zip(good, _in_order(one, good, rows), strict=True):
             # A copy, for what was made in inference mode can have no gradient.
-            found.append(Given(answer.input, _ended(signals.clone()), answer=_said(one, answer)))
+            found.append(_said(one, Given(answer.input, _ended(signals.clone())), answer, whole))
     return found, notes
 
 
-def _said(one: Trained, answer: Any) -> str | None:
-    """A class, which costs may have chosen, or a text that was searched for; not of a forecast."""
-    return None if axes_of(one).horizon else str(answer.answer)
+def _said(one: Trained, given: Given, answer: Any, whole: bool) -> Given:
+    """With the class, which costs may have chosen, or the text, which was searched for.
+
+    Not of a forecast; and the text of many pieces was not heard in the first of them.
+    """
+    axes = axes_of(one)
+    if axes.horizon or (axes.spell is not None and not whole):
+        return given
+    text = str(answer.answer)
+    return replace(given, answer=text, tokens=axes.spell(text) if axes.spell else None)
 
 
 def _in_order(one: Trained, answers: Sequence[Any], rows: list[Tensor]) -> list[Tensor]:
@@ -93,12 +103,12 @@ def _in_order(one: Trained, answers: Sequence[Any], rows: list[Tensor]) -> list[
         return rows
     left, found = list(rows), []
     classes = classes_of(one.facts, one)
-    shares = [questions.outputs(one.network, row)[0].double().softmax(0) for row in rows]
+    shares = [questions.outputs(one.network, row)[0].cpu().double().softmax(0) for row in rows]
     for answer in answers:
         told = answer.details["probabilities"]
         own = torch.tensor([told.get(c, 0.0) for c in classes], dtype=torch.float64)
         known = torch.tensor([c in told for c in classes])
-        far = [float(((share.cpu() - own) * known).abs().sum()) for share in shares]
+        far = [float(((share - own) * known).abs().sum()) for share in shares]
         best = far.index(min(far))
         found.append(left.pop(best))
         shares.pop(best)
@@ -154,7 +164,9 @@ def given(
             found.append(Given(name, signals, future=future))
         elif axes.tokens is not None:
             truth = "".join(axes.tokens(int(token)) for token in batch.targets[0] if token)
-            found.append(Given(name, _ended(signals), truth.strip()))
+            answers = review.outcome.answers
+            said = None if answers is None else [int(t) for t in answers[position] if t]
+            found.append(Given(name, _ended(signals), truth.strip(), tokens=said))
         else:
             number = int(answered(review.outcome)[position])
             truth = classes[int(review.outcome.targets[position])]

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from glassnet.explain import numbertrust
 from glassnet.explain.attribution import Attribution
+from glassnet.explain.lookback import forecasts
 from glassnet.explain.numbers import METHODS
 from glassnet.explain.sequencesfigures import (
     along_time,
     curves,
-    forecasts,
     heard,
     logos,
     mutated,
