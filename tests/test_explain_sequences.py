@@ -11,14 +11,22 @@ from torch import Tensor, nn
 import glassnet
 from glassnet import evaluate
 from glassnet.errors import UserError
-from glassnet.explain import numbers, numbertrust, questions, sequences, sequencesplaces
+from glassnet.explain import (
+    numbers,
+    numbertrust,
+    questions,
+    sequences,
+    sequencesfigures,
+    sequencesgiven,
+    sequencesplaces,
+)
 from glassnet.explain.sequences import Asker, Sequences
 from glassnet.explain.sequencesgiven import Given
 from glassnet.figures import page
 from glassnet.networks._sound import LogMel
 from glassnet.networks.patchtst import PatchTST
 from glassnet.signals import hearing
-from glassnet.task import Axes
+from glassnet.task import Axes, Outcome
 
 RATE = 8000
 
@@ -269,7 +277,7 @@ def test_the_weights_of_the_regression_stand_beside_those_of_the_network() -> No
     assert list(weights.series[0].x) == list(range(-9, 1))
     attention = [block for block in blocks if "attention" in block.title]
     assert [list(block.row_labels) for block in attention] == [
-        ["-9 to -8", "-7 to -4", "-3 to 0"]
+        ["−9 to −8", "−7 to −4", "−3 to 0"]
     ] * 3
     json.dumps(found.to_json())
 
@@ -282,6 +290,23 @@ def test_the_first_step_of_a_forecast_is_drawn_one_step_ahead() -> None:
     assert [list(one.x) for one in drawn.series if one.name == "forecast"] == [[1, 2, 3, 4]]
     assert "+0 steps of load" in " ".join(found.text.split())
     assert sequencesplaces.ahead(axes, 34)[-5:] == [0, 1, 2, 3, 4]
+
+
+def test_of_the_largest_errors_the_variable_that_went_wrong_is_drawn() -> None:
+    network = PatchTST((2, 14), 5, variables=2, horizon=4).eval()
+    series, axes = torch.randn(1, 2, 14), Axes(("tide", "warmth"), variables=2, horizon=4, middle=2)
+    came = network(questions.future_hidden(series, axes))[0, :, :, 2].detach()
+    came[1] += 5
+    given = Given("worst", series, future=came)
+    found = Asker(network, axes, (), {}).explain([given], check=False)
+    assert found.document.sections[0].blocks[0].y_label == "warmth"
+
+
+def test_windows_that_share_a_part_of_their_future_are_shown_once() -> None:
+    moments = torch.tensor([[0, 10], [0, 11], [1, 10], [0, 14], [0, 6]])
+    outcome = Outcome(torch.zeros(5, 1, 4, 5), torch.zeros(5, 1, 4, 4), moments=moments)
+    assert sequencesgiven.apart([1, 0, 2, 3, 4], outcome) == [1, 2, 4]
+    assert sequencesgiven.apart([0, 1, 3], outcome) == [0, 3]
 
 
 def test_wrong_steps_and_variables_of_a_forecast_are_refused() -> None:
@@ -345,6 +370,28 @@ def test_letters_keep_their_time_in_a_recording_that_ends_within_a_frame(
     _, whole, _ = questions.of_words(network, sound, axes, None)
     _, cut, _ = questions.of_words(network, sound[:, :, : round(0.801 * RATE)], axes, None)
     assert [one.begin for one in cut] == pytest.approx([one.begin for one in whole])
+
+
+def test_a_recording_is_drawn_to_its_end_and_evenly(
+    two_tones: tuple[nn.Module, Tensor, Axes],
+) -> None:
+    network, sound, axes = two_tones
+    cut = sound[:, :, : round(0.713 * RATE)]
+    found = Asker(network, axes, (), {}).explain([Given("cut", cut)], check=False)
+    heard = sequencesfigures.heard(found).items[0]
+    assert [span.end for track in heard.tracks for span in track.spans][-1] == heard.seconds
+    # A tone that does not change must not look as if it did.
+    steady = (2 * torch.pi * 440 * torch.arange(1700) / RATE).sin()[None, None]
+    found = Asker(network, axes, (), {}).explain([Given("steady", steady)], check=False)
+    lows, highs = sequencesfigures.heard(found).items[0].wave
+    heights = torch.tensor(highs[:-1]) - torch.tensor(lows[:-1])
+    left, right = (float(half.mean()) for half in heights.tensor_split(2))
+    assert left == pytest.approx(right, rel=0.05)
+
+
+def test_a_frame_of_a_spectrogram_is_drawn_around_its_time() -> None:
+    drawn = sequencesfigures.centred(torch.arange(4.0)[None])
+    assert drawn.tolist() == [[0, 1, 1, 2, 2, 3, 3, 3]]
 
 
 def test_silence_has_no_word_and_is_still_drawn() -> None:

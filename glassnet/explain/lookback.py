@@ -132,7 +132,7 @@ def _weights(one: Shown, each: Explained, axes: Axes) -> Lines:
     note = "Nothing is wrong with a zigzag: neighbours that are alike share what they weigh."
     if one.lookback.regression is not None:
         linear = "linear regression, in every window"
-        series.insert(0, Series(linear, x, one.lookback.regression, dashed=True))
+        series.append(Series(linear, x, one.lookback.regression, dashed=True))
         note = f"The network begins as this regression and corrects it. {note}"
     return Lines(
         f"{one.name}: what each step of the past weighs for “{each.about}”", series, x_label=AHEAD,
@@ -147,7 +147,7 @@ def _attention(one: Shown, each: Explained, axes: Axes) -> list[Grid]:
     if found is None:
         return []
     x = ahead(axes, one.signals.shape[1])
-    names = [f"{x[begin]} to {x[end]}" for begin, end in found.places]
+    names = [f"{x[begin]} to {x[end]}".replace("-", "−") for begin, end in found.places]
     name, layers = name_of(axes, each.channel), len(found.shares_LPP)
     return [
         Grid(

@@ -91,9 +91,7 @@ def of_step(
     Raises:
         UserError: If there is no such variable or step.
     """
-    names = list(axes.channels[: axes.variables]) or [
-        f"variable {n + 1}" for n in range(axes.variables)
-    ]
+    names = variables_of(axes)
     if variable is not None and variable not in names:
         raise UserError(
             f"--class {variable}: no such variable is forecast.{nearest(variable, names)} "
@@ -127,6 +125,12 @@ def of_step(
     return Question(about, names[number], asked, now + offset, FALLEN, number, ahead)
 
 
+def variables_of(axes: Axes) -> list[str]:
+    """The names of what is forecast."""
+    named = list(axes.channels[: axes.variables])
+    return named or [f"variable {n + 1}" for n in range(axes.variables)]
+
+
 def of_words(
     network: nn.Module,
     signals_1CT: Tensor,
@@ -150,7 +154,7 @@ def of_words(
     if tokens is not None:
         # A text that is cut into tokens again may come to more of them than there are frames.
         found = ctc.align(logs_UV, tokens) or found
-    letters, groups = _letters(found, logs_UV, axes)
+    letters, groups = _letters(found, logs_UV, axes, signals_1CT.shape[2] * axes.step)
     words = [_word(letters, group) for group in groups]
     known = [word.text for word in words]
     if about is not None and about not in known:
@@ -174,7 +178,7 @@ def _asked(
 
 
 def _letters(
-    found: ctc.Spelled, logs_UV: Tensor, axes: Axes
+    found: ctc.Spelled, logs_UV: Tensor, axes: Axes, last: float
 ) -> tuple[list[Timed], list[list[int]]]:
     """Letters in time, and which of them make up each word."""
     assert axes.tokens is not None
@@ -187,7 +191,7 @@ def _letters(
         # A letter is said around its frame; up to the next one may be a long silence.
         until = min(end, frame + max(1, round(LETTER / apart)) if axes.unit == "s" else end)
         share = float(logs_UV[frame, token].exp())
-        letters.append(Timed(text, frame * apart, until * apart, share))
+        letters.append(Timed(text, frame * apart, min(last, until * apart), share))
         if not text.strip():
             groups.append([])
         else:

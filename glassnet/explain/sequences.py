@@ -20,11 +20,13 @@ from glassnet import figures
 from glassnet.errors import UserError, nearest
 from glassnet.explain import lookback, mutations, numbers, numbertrust, questions, sequencespage
 from glassnet.explain.attribution import Attribution
+from glassnet.explain.example import one_network
 from glassnet.explain.lookback import Lookback
 from glassnet.explain.numbertrust import Check
 from glassnet.explain.questions import Question, Timed
 from glassnet.explain.sequencesgiven import (
     Given,
+    apart,
     axes_of,
     classes_of,
     given,
@@ -32,6 +34,7 @@ from glassnet.explain.sequencesgiven import (
     order,
     ranked,
     read,
+    worst_variable,
 )
 from glassnet.progress import tell
 from glassnet.task import Axes, Review
@@ -146,8 +149,7 @@ def of_sequences(trained: Trained) -> bool:
 
 def horizon(trained: Trained) -> int:
     """How many steps a run forecasts; 0 for one that does not."""
-    folds = trained.run.folds()
-    return axes_of(trained.fold(folds[0]) if folds else trained).horizon
+    return axes_of(one_network(trained)[0]).horizon
 
 
 def inputs(
@@ -170,7 +172,7 @@ def inputs(
         UserError: If an input cannot be read, or a name or a step is unknown.
     """
     chosen = _chosen(methods or numbers.DEFAULT)
-    one, notes = _one(trained)
+    one, notes = one_network(trained)
     given, more = read(one, raw)
     asker = Asker(one.network, axes_of(one), classes_of(one.facts, one), chosen, about, step)
     found = asker.explain(given, check=True)
@@ -189,7 +191,7 @@ def validation(
     Raises:
         UserError: If there are none, or a name or a step is unknown.
     """
-    one, notes = _one(trained)
+    one, notes = one_network(trained)
     if not len(review.examples):
         raise UserError(f"{trained.run.path} has no validation examples to explain; give an input.")
     asker = _asker(one, review, methods, step)
@@ -211,7 +213,7 @@ def reviewed(trained: Trained, review: Review[Any]) -> tuple[Sequences, Sequence
     typical = right[len(right) // 2 : len(right) // 2 + 1]
     plain = replace(asker, methods={})
     # Where fewer are wrong, those that were least sure come next.
-    worst = [*wrong, *right[::-1]][: sequencespage.HEARD]
+    worst = apart([*wrong, *right[::-1]], review.outcome)[: sequencespage.HEARD]
     largest = plain.explain(given(review, worst, asker.axes, asker.classes), check=False)
     why = asker.explain(
         given(review, [*wrong[:1], *typical], asker.axes, asker.classes), check=False
@@ -259,7 +261,8 @@ class Asker:
             words = (words_found[0], words_found[1])
             answer = one.answer or " ".join(word.text for word in words[1]) or "nothing"
         elif self.axes.horizon:
-            asked = [questions.of_step(self.network, signals, self.axes, self.about, self.step)]
+            variable = self.about or worst_variable(self.network, signals, one.future, self.axes)
+            asked = [questions.of_step(self.network, signals, self.axes, variable, self.step)]
             answer = f"{asked[0].about}: {asked[0].value:.4g}"
         else:
             shares = self._shares(signals)
@@ -339,11 +342,3 @@ def _chosen(names: Sequence[str]) -> dict[str, Any]:
                 f"{nearest(name, list(numbers.METHODS))} Methods: {', '.join(numbers.METHODS)}."
             )
     return {name: numbers.METHODS[name][0] for name in names}
-
-
-def _one(trained: Trained) -> tuple[Trained, list[str]]:
-    folds = trained.run.folds()
-    if not folds:
-        return trained, []
-    note = f"A k-fold run has {len(folds)} networks; this is the one of {folds[0].path.name}."
-    return trained.fold(folds[0]), [note]

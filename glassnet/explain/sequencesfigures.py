@@ -69,8 +69,13 @@ def heard(found: Sequences) -> Sounds:
 
     items = []
     for one in found.examples:
-        sums = [complete(e).strip() for each in one.explained for e in each.evidence[:1]]
-        items.append(recording(one, found.axes, said(one), " ".join(sums[:1])))
+        sums = [(each.about, complete(e).strip()) for each in one.explained
+                for e in each.evidence if e.change is not None]  # fmt: skip
+        many = len(one.explained) > 1
+        note = "\n".join(f"“{about}”: {told}" if many else told for about, told in sums)
+        items.append(recording(one, found.axes, said(one), note))
+    if not any(one.explained[0].evidence for one in found.examples if one.explained):
+        return Sounds("Heard", items, value_label="probability" if found.axes.tokens else "")
     label = "probability" if found.axes.tokens is not None else ""
     scale = 1.0 if label else None
     return Sounds("Heard, and what speaks for it", items, value_label=label, scale=scale)
@@ -84,7 +89,8 @@ def recording(one: Shown, axes: Axes, said: str, note: str) -> Recording:
     most = BYTES // 2
     if len(sound_T) > most:
         note = f"To be heard are the first {most / axes.rate:.1f} of {seconds:.1f} s. {note}"
-    pieces = sound_T.tensor_split(min(PIECES, max(1, len(sound_T))))
+    # Of one length, for longer ones would look louder.
+    pieces = sound_T.split(max(1, -(-len(sound_T) // PIECES)))
     ticks = [Tick(at, text) for at, text in axes.rows]
     strips = []
     if axes.front is not None:
@@ -110,16 +116,23 @@ def _label(each: Explained, found: Attribution) -> str:
 
 def spectrogram(field_FU: Tensor) -> str:
     """The field from its least number (dark) to its greatest, the last row on top."""
-    return png(colours.scaled(_lightness(field_FU).flip(0)))
+    return png(colours.scaled(centred(_lightness(field_FU)).flip(0)))
 
 
 def evidence(field_FU: Tensor, found: Attribution) -> str:
     """Evidence laid over the field in grey: blue speaks for the answer, orange against it."""
     values_FU = torch.tensor(found.values).view(field_FU.shape)
-    grey_1FU = _narrowed(_lightness(field_FU)[None] * 255)
-    heat_FU = colours.strength(_narrowed(values_FU[None])[0])
+    grey_1FU = _narrowed(centred(_lightness(field_FU))[None] * 255)
+    heat_FU = colours.strength(_narrowed(centred(values_FU)[None])[0])
     # `over` has orange for what speaks for an answer; beside words, blue does.
     return png(colours.over(grey_1FU, -heat_FU)[::-1].copy())
+
+
+def centred(picture_FU: Tensor) -> Tensor:
+    """Two columns for each frame, half of one earlier: a frame tells what is around its time."""
+    num_frames = picture_FU.shape[1]
+    halves = (torch.arange(2 * num_frames) + 1) // 2
+    return picture_FU[:, halves.clamp(max=num_frames - 1)]
 
 
 def _lightness(field_FU: Tensor) -> Tensor:
@@ -207,14 +220,14 @@ def along_time(one: Shown, axes: Axes) -> list[Grid]:
     begin = AHEAD if axes.horizon else time_of(axes)
     starts, at = [], 0
     for part in parts:
-        starts.append(f"{places[at]:.4g}")
+        starts.append(f"{places[at]:.4g}".replace("-", "−"))
         at += part.shape[1]
     return [
         Grid(
             f"{one.name}: evidence for “{each.about}” by channel and time, in {each.unit}",
             torch.stack([part.sum(1) for part in parts], 1).tolist(),
             row_labels=[name_of(axes, channel) for channel in range(num_channels)],
-            column_labels=starts, column_title=f"from {begin}", format=".2f",
+            column_labels=starts, column_title=f"from ({begin})", format=".2f",
         )
     ]  # fmt: skip
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassnet.errors import UserError
 from glassnet.explain import questions
 from glassnet.explain.example import Tap
 from glassnet.metrics import answered
-from glassnet.task import Axes, Metric, Review
+from glassnet.task import Axes, Metric, Outcome, Review
 from glassnet.trained import Trained
 from glassnet.views import worst_mistakes
 
@@ -126,8 +126,34 @@ def _ended(signals_1CT: Tensor) -> Tensor:
 
 def ranked(review: Review[Any], metric: Metric) -> list[int]:
     """Positions of the worst answers, then of the best ones."""
-    wrong, right = order(review, metric)
+    wrong, right = (apart(part, review.outcome) for part in order(review, metric))
     return list(dict.fromkeys([*wrong[:SOME], *right[:SOME]]))
+
+
+def apart(positions: Sequence[int], outcome: Outcome) -> list[int]:
+    """Without windows over time that share a part of their future with an earlier position's."""
+    if outcome.moments is None:
+        return list(positions)
+    horizon = outcome.targets.shape[2]
+    found: list[int] = []
+    begun: dict[int, list[int]] = {}
+    for position in positions:
+        series, moment = outcome.moments[position].tolist()
+        if all(abs(moment - other) >= horizon for other in begun.setdefault(series, [])):
+            begun[series].append(moment)
+            found.append(position)
+    return found
+
+
+def worst_variable(
+    network: nn.Module, signals_1CT: Tensor, future: Tensor | None, axes: Axes
+) -> str | None:
+    """The variable whose forecast is farthest from what came; None if that is not known."""
+    if future is None or axes.variables < 2:
+        return None
+    answers = questions.outputs(network, signals_1CT)[0, :, :, axes.middle].cpu()
+    errors_V = (answers - future.cpu()).abs().nanmean(1).nan_to_num()
+    return questions.variables_of(axes)[int(errors_V.argmax())]
 
 
 def order(review: Review[Any], metric: Metric) -> tuple[list[int], list[int]]:

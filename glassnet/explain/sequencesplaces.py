@@ -30,7 +30,7 @@ def place(one: Shown, tile: int, axes: Axes) -> str:
         start, end = axes.first + left * apart, axes.first + (right + 1) * apart
         when = f"{start:.3g}–{end:.3g} {axes.unit}"
         if axes.step == 1 and axes.unit == "step":
-            when = f"steps {left + 1}–{right + 1}"
+            when = f"steps {int(axes.first) + left}–{int(axes.first) + right}"
     if axes.front is not None:
         return f"{when}{_band(axes, (top + bottom) / 2 / max(1, one.field.shape[0] - 1))}"
     if len(one.signals) == 1:
