@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 import glassnet
 from glassnet import evaluate
+from glassnet.data import tides
 from glassnet.errors import UserError
 from glassnet.explain import (
     numbers,
@@ -458,6 +460,17 @@ def test_what_does_not_go_together_is_refused(run: Any) -> None:
     ):
         with pytest.raises(UserError, match=said):
             run.explain(show=False, **given)
+
+
+def test_of_a_history_the_forecast_that_is_answered_is_explained(tmp_path: Path) -> None:
+    run = glassnet.train("tides", epochs=1, threads=1, runs=tmp_path, show=False)
+    history = tmp_path / "history.csv"
+    history.write_text(tides.as_csv())
+    found = run.explain(history, methods=["integrated_gradients"], about="tide", show=False)
+    (answer,) = run.predict(history)
+    (one,) = found.examples
+    assert not found.notes
+    assert one.explained[0].value == pytest.approx(answer.answer[-1]["tide"], rel=1e-4)
 
 
 def test_gradients_through_a_spectrogram_agree_with_finite_differences() -> None:

@@ -61,11 +61,13 @@ def metric_of(trained: Trained) -> Metric:
 def read(one: Trained, raw: Any) -> tuple[list[Given], list[str]]:
     """What the network is fed for each input: overheard while the run answers it."""
     items = raw if isinstance(raw, list | tuple) else [raw]
+    horizon = axes_of(one).horizon
     found: list[Given] = []
     notes: list[str] = []
     for item in items:
         tap = Tap(one.network)
-        answers = one.predict(item, tap)
+        # Without a decision: that of a forecast is made of windows before the one that is answered.
+        answers = one.task.predict(tap, one.facts, item) if horizon else one.predict(item, tap)
         bad = [p for p in answers if "error" in p.details]
         good = [p for p in answers if "error" not in p.details]
         if not good:
@@ -81,7 +83,8 @@ def read(one: Trained, raw: Any) -> tuple[list[Given], list[str]]:
             good, rows, whole = good[:1], rows[:1], False
         for answer, signals in zip(good, _in_order(one, good, rows), strict=True):
             # A copy, for what was made in inference mode can have no gradient.
-            found.append(_said(one, Given(answer.input, _ended(signals.clone())), answer, whole))
+            given = Given(answer.input or "the history", _ended(signals.clone()))
+            found.append(_said(one, given, answer, whole))
     return found, notes
 
 
