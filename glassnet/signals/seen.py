@@ -56,7 +56,7 @@ def mistaken(review: Review[Any]) -> Images:
     given = shares.gather(1, review.outcome.targets[:, None])[:, 0]
     order = given.argsort()[:NUM_PICTURES].tolist()
     pictures = [_picture(review, position, shares[position].tolist()) for position in order]
-    return Images("The largest errors", pictures)
+    return Images("Answers from the largest error down", pictures)
 
 
 def _picture(review: Review[Any], position: int, shares: list[float]) -> Picture:
