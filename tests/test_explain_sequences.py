@@ -477,3 +477,14 @@ def test_gradients_through_a_spectrogram_agree_with_finite_differences() -> None
     sound = beep(1500, 0, 0.05).double().requires_grad_()
     front = LogMel(RATE, mels=8).double()
     assert torch.autograd.gradcheck(lambda s: front(s).nan_to_num(), (sound,), fast_mode=True)
+
+
+def test_a_network_that_is_overheard_stays_in_the_mode_it_was_in() -> None:
+    from glassnet.explain.example import Tap
+
+    network = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    tap = Tap(network)
+    was_training = tap.training
+    tap.eval()
+    tap.train(was_training)
+    assert not network.training

@@ -160,6 +160,8 @@ class Tap(nn.Module):
         super().__init__()
         self.network = network
         self.seen: list[Tensor] = []
+        # Who scores with it puts it, and the network within, back into the mode that it finds.
+        self.train(network.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """As the network."""
