@@ -34,7 +34,12 @@ from glassnet.task import Problem
 SHOWN = 5
 MOST_TEXT = 20_000_000
 """Characters of a text file that are counted, since the facts of a run hold them."""
+JOINERS = "\N{SOFT HYPHEN}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}"
+"""Signs within words that are not seen, and not heard."""
 APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}"
+
+
+SIGNS = re.compile(r"(?<!\w)['.,]|['.,](?!\w)|(?<!\d)[.,]|[.,](?!\d)|[^\w\s'.,]|_")
 
 
 class Writer(BaseModel):
@@ -100,8 +105,19 @@ def normalized(text: str, lowercase: bool, punctuation: bool) -> str:
     if not punctuation:
         text = re.sub(r"<[^<>]*>|\[[^\[\]]*\]", " ", text)
         text = re.sub(f"[{APOSTROPHES}]", "'", text)
-        text = re.sub(r"(?<!\w)['.,]|['.,](?!\w)|(?<!\d)[.,]|[.,](?!\d)|[^\w\s'.,]|_", " ", text)
+        text = _words_alone(re.sub(f"[{JOINERS}]", "", text))
     return " ".join(text.split())
+
+
+def _words_alone(text: str) -> str:
+    """The same with spaces in the place of all signs.
+
+    Python's class of letters lacks the marks on a letter, which are the vowels of Hindi and Thai:
+    letters stand in for them.
+    """
+    shape = "".join("a" if unicodedata.category(sign)[0] == "M" else sign for sign in text)
+    gone = {found.start() for found in SIGNS.finditer(shape)}
+    return "".join(" " if place in gone else sign for place, sign in enumerate(text))
 
 
 def open_transcripts(
@@ -167,7 +183,9 @@ class TranscriptSource(SoundRows):
 
     def learned(self, texts: list[str]) -> Vocabulary:
         """The vocabulary of texts."""
-        return tokens.learn(texts, self.wording.unit, size=self.wording.size, least=1)
+        return tokens.learn(
+            texts, self.wording.unit, size=self.wording.size, least=1, marks=False
+        )
 
     def read(self, texts: list[str]) -> list[str]:
         """What the language model counts: the training transcripts, or the lines of a file."""
@@ -210,8 +228,9 @@ class StringSource:
     def __init__(self, found: Found, path: Path, ask: Ask, wording: Wording) -> None:
         assert wording.join is not None
         self.single = TranscriptSource(found, path, ask, replace(wording, join=None))
-        self.strings = strings.draw(found, wording.join)
-        what = f"{self.single.fingerprint}{wording.join}{len(self.strings)}"
+        apart = ask.speakers == "apart"
+        self.strings = strings.draw(found, wording.join, apart=apart)
+        what = f"{self.single.fingerprint}{wording.join}{len(self.strings)}{'apart' * apart}"
         self.fingerprint = hashlib.sha256(what.encode()).hexdigest()
         self.problems = self.single.problems
         self.texts = [
