@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import soundfile
 import torch
 
-from glassnet.data import strings, tokens
+from glassnet.data import rawspeech, strings, tokens
 from glassnet.data.recordings import Found
 from glassnet.data.transcripts import normalized
 from glassnet.errors import UserError
 from glassnet.recipe import build
-from glassnet.speech import heard
+from glassnet.speech import heard, transcribe
 from glassnet.tasks.speech_recognition import SpeechRecognition
 
 
@@ -77,3 +81,34 @@ def test_folds_that_would_know_what_they_are_validated_on_are_refused(mode: str)
     with pytest.raises(UserError, match="join=3-7"):
         build(SpeechRecognition, {**asked, "join": "3-7"})
     assert build(SpeechRecognition, {**asked, "language_model": "none"}).split.mode == mode
+
+
+def test_what_is_long_in_memory_is_heard_in_the_windows_of_a_file(tmp_path: Path) -> None:
+    wave = torch.randn(70 * 8000, generator=torch.Generator().manual_seed(0)).numpy() * 0.1
+    soundfile.write(tmp_path / "long.wav", wave, 8000)
+    facts: Any = SimpleNamespace(rate=8000, longest=8000, limit=30.0)
+    brief = (wave[:8000], 8000)
+    (of_file,) = rawspeech.read_raw(tmp_path / "long.wav", facts)
+    first, of_array, last = rawspeech.read_raw([brief, (wave, 8000), brief], facts)
+    assert isinstance(of_file, rawspeech.Long)
+    assert isinstance(of_array, rawspeech.Long)
+    assert isinstance(first, rawspeech.Short)
+    assert isinstance(last, rawspeech.Short)
+    assert [len(first.names), len(last.names)] == [1, 1]
+    for (begin, sound), (other_begin, other) in zip(
+        of_file.windows(), of_array.windows(), strict=True
+    ):
+        assert begin == other_begin
+        assert len(sound) == len(other)
+        assert abs(sound.astype(int) - other).max() <= 1  # a file rounds once more
+
+
+def test_the_words_of_hours_are_timed_in_seconds() -> None:
+    vocabulary = tokens.learn(["the cat sat"], "characters")
+    facts = SimpleNamespace(vocabulary=vocabulary, spaced=True)
+    said = vocabulary.encode(["the cat sat " * 3000])[0].tolist()
+    began = time.monotonic()
+    words = transcribe.timed(said, range(len(said)), 0.04, facts)
+    assert time.monotonic() - began < 20
+    assert len(words) == 9000
+    assert words[4] == transcribe.Word("cat", 16 * 0.04, 19 * 0.04)

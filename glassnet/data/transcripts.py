@@ -27,6 +27,7 @@ from glassnet.data.recordings import Found
 from glassnet.data.soundcache import SoundExamples
 from glassnet.data.sounds import Ask, SoundFacts, SoundRows
 from glassnet.data.strings import StringExamples
+from glassnet.data.textfolders import decoded
 from glassnet.data.tokens import END, Unit, Vocabulary
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -183,9 +184,7 @@ class TranscriptSource(SoundRows):
 
     def learned(self, texts: list[str]) -> Vocabulary:
         """The vocabulary of texts."""
-        return tokens.learn(
-            texts, self.wording.unit, size=self.wording.size, least=1, marks=False
-        )
+        return tokens.learn(texts, self.wording.unit, size=self.wording.size, least=1, marks=False)
 
     def read(self, texts: list[str]) -> list[str]:
         """What the language model counts: the training transcripts, or the lines of a file."""
@@ -194,7 +193,7 @@ class TranscriptSource(SoundRows):
             return []
         if own.language_model == "transcripts":
             return texts
-        return lines_of(Path(own.language_model).expanduser(), own)
+        return lines_of(Path(own.language_model).expanduser(), own, self.problems)
 
     def examples(self, rows: Tensor, facts: SpeechFacts, /) -> SoundExamples:
         """Decode these rows; what cannot be read is reported and left out."""
@@ -289,7 +288,7 @@ class StringSource:
         return StringExamples(torch.tensor(kept, dtype=torch.int64), targets, sounds, pieces)
 
 
-def lines_of(path: Path, own: Wording) -> list[str]:
+def lines_of(path: Path, own: Wording, problems: list[Problem]) -> list[str]:
     """The lines of a text file, normalized as transcripts are.
 
     Raises:
@@ -300,7 +299,10 @@ def lines_of(path: Path, own: Wording) -> list[str]:
             f"language_model={str(path)!r} is no file, and no run of language modelling. Give a "
             "text file, the folder of a run, `transcripts` or `none`."
         )
-    read = path.read_text(encoding="utf-8-sig", errors="replace")[:MOST_TEXT]
+    try:
+        read = decoded(path.read_bytes(), str(path), problems)[:MOST_TEXT]
+    except UserError as error:
+        raise UserError(f"language_model: {path} {error}. Give a text file.") from None
     lines = [normalized(line, own.lowercase, own.punctuation) for line in read.splitlines()]
     if not any(lines):
         raise UserError(f"language_model={str(path)!r} holds no text.")
