@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from glassnet.data.recordings import Found
+from glassnet.data.signals import trimmed
 from glassnet.data.soundcache import SoundExamples, padded
 from glassnet.errors import UserError
 from glassnet.task import Batch
@@ -138,9 +139,7 @@ class StringExamples:
     def batch(self, index: Tensor, /) -> Batch:
         """Return the examples at the positions ``index``."""
         inputs = padded([self.sound(place) for place in index.tolist()]).to(self.rows.device)
-        targets = self.targets.index_select(0, index)
-        used = (targets != 0).any(0).nonzero()
-        return Batch(inputs, targets[:, : int(used.max()) + 1 if len(used) else 1])
+        return Batch(inputs, trimmed(self.targets.index_select(0, index)))
 
     def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
         """Yield the examples at each of the indices from number ``first`` on."""
