@@ -13,7 +13,7 @@ import torch
 
 from glassnet.data import rawspeech, strings, tokens
 from glassnet.data.recordings import Found
-from glassnet.data.transcripts import normalized
+from glassnet.data.spelling import normalized
 from glassnet.errors import UserError
 from glassnet.recipe import build
 from glassnet.speech import heard, transcribe

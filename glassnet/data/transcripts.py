@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +24,7 @@ from glassnet.data import soundlayouts, strings, tokens
 from glassnet.data.recordings import Found
 from glassnet.data.soundcache import SoundExamples
 from glassnet.data.sounds import Ask, SoundFacts, SoundRows
+from glassnet.data.spelling import normalized
 from glassnet.data.strings import StringExamples
 from glassnet.data.textfolders import decoded
 from glassnet.data.tokens import END, Unit, Vocabulary
@@ -35,12 +34,6 @@ from glassnet.task import Problem
 SHOWN = 5
 MOST_TEXT = 20_000_000
 """Characters of a text file that are counted, since the facts of a run hold them."""
-JOINERS = "\N{SOFT HYPHEN}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}"
-"""Signs within words that are not seen, and not heard."""
-APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}"
-
-
-SIGNS = re.compile(r"(?<!\w)['.,]|['.,](?!\w)|(?<!\d)[.,]|[.,](?!\d)|[^\w\s'.,]|_")
 
 
 class Writer(BaseModel):
@@ -89,36 +82,6 @@ class Wording:
     """How many recordings make up an example, such as 3-7."""
     language_model: str = "none"
     """transcripts, none, a text file, or the folder of a run."""
-
-
-def normalized(text: str, lowercase: bool, punctuation: bool) -> str:
-    """One way of writing for what sounds the same.
-
-    Without ``punctuation``, what stands in angle or square brackets (noise, laughter) goes, and all
-    signs but letters, digits, and apostrophes and points within words; hyphens part words.
-
-    >>> normalized("Well -- it's [noise] 3.5 O\N{RIGHT SINGLE QUOTATION MARK}Clock!", True, False)
-    "well it's 3.5 o'clock"
-    """
-    text = unicodedata.normalize("NFC", tokens.whole(text))
-    if lowercase:
-        text = text.lower()
-    if not punctuation:
-        text = re.sub(r"<[^<>]*>|\[[^\[\]]*\]", " ", text)
-        text = re.sub(f"[{APOSTROPHES}]", "'", text)
-        text = _words_alone(re.sub(f"[{JOINERS}]", "", text))
-    return " ".join(text.split())
-
-
-def _words_alone(text: str) -> str:
-    """The same with spaces in the place of all signs.
-
-    Python's class of letters lacks the marks on a letter, which are the vowels of Hindi and Thai:
-    letters stand in for them.
-    """
-    shape = "".join("a" if unicodedata.category(sign)[0] == "M" else sign for sign in text)
-    gone = {found.start() for found in SIGNS.finditer(shape)}
-    return "".join(" " if place in gone else sign for place, sign in enumerate(text))
 
 
 def open_transcripts(
