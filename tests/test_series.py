@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import Tensor, nan
@@ -344,3 +345,45 @@ def test_waves_of_unequal_length_are_told_apart(tmp_path: Path, network: str) ->
     task, recipe = catalog.resolve(str(path), flags | {"split.refit": False, "warp": 0.1})
     run = api.start(task, recipe, network, tmp_path, iter)
     assert run.evaluate().metrics["accuracy"].value > 0.6
+
+
+# --- What spoils answers quietly --------------------------------------------------------------
+
+
+def test_an_infinite_measurement_is_missing_and_spoils_no_scale(tmp_path: Path) -> None:
+    lines = ["@", "@classLabel true a b", "@data", "1,2,inf:a", "2,3,4:b", "1,1e999,3:a", "2,3,5:b"]
+    (tmp_path / "x.ts").write_text("\n".join(lines), "utf-8")
+    source = open_series(tmp_path / "x.ts")
+    facts = source.facts(torch.arange(4))
+    assert np.isfinite([*facts.means, *facts.deviations]).all()
+    values = np.array([[1.0, 2.0, np.inf], [2.0, 3.0, 4.0]])
+    np.savez(tmp_path / "x.npz", X=values, y=np.array([0, 1]))
+    assert not any(np.isinf(one).any() for one in open_series(tmp_path / "x.npz").series)
+    assert not any(np.isinf(one).any() for _, one in seriesraw.read_raw(values, facts)[0])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "folder"])
+def test_a_column_of_groups_is_no_step_of_what_is_answered(tmp_path: Path, suffix: str) -> None:
+    steps = {f"step {n}": [0.1 * n, 0.2, 0.3, 0.4 + n] for n in range(5)}
+    table = pl.DataFrame({"person": [1, 1, 2, 2], **steps, "label": ["a", "b"] * 2})
+    table.write_csv(tmp_path / "train.csv")
+    source = open_series(tmp_path / "train.csv", Columns(target="label", group="person"))
+    facts = source.facts(torch.arange(4))
+    place = tmp_path / f"new.{suffix}"
+    if suffix == "folder":
+        place.mkdir()
+        table.drop("label").write_csv(place / "new.csv")
+    else:
+        (table.write_csv if suffix == "csv" else table.write_parquet)(place)
+    assert [len(one) for _, one in seriesraw.read_raw(str(place), facts)[0]] == [facts.longest] * 4
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(50), b"npy"])
+def test_a_file_that_is_no_npz_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    if content == b"npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros((3, 4)))
+    with pytest.raises(UserError, match=r"x\.npz cannot be read"):
+        open_series(path)

@@ -441,6 +441,11 @@ def test_neither_padding_nor_loudness_changes_a_spectrogram(normalize: str) -> N
     alone = front(wave[1:, :, :3001])
     assert torch.allclose(found[1, :, :38], alone[0], atol=1e-5)
     assert torch.allclose(front(wave / 7)[0], found[0], atol=1e-4)
+    click = torch.zeros(2, 1, 5000)
+    click[:, :, 2950:2956] = 1  # nearer to a frame behind the end than to the last one
+    click[1, :, 2956:] = torch.nan
+    alone = front(click[1:, :, :2956])
+    assert torch.allclose(front(click)[1, :, :37], alone[0], atol=1e-5)
     assert found[0].mean().abs() < 1e-4
     assert not front(torch.zeros(1, 1, 4000)).isnan().any()
 

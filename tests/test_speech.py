@@ -17,7 +17,8 @@ from trainings import glassnet
 from glassnet.data import datasets, strings, tokens, transcripts
 from glassnet.data.recordings import Found
 from glassnet.data.sounds import Ask
-from glassnet.data.transcripts import Wording, normalized
+from glassnet.data.spelling import normalized
+from glassnet.data.transcripts import Wording
 from glassnet.errors import UserError
 from glassnet.network import build_network
 from glassnet.recipe import NetworkKnobs

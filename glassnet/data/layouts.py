@@ -506,6 +506,8 @@ def _npz(path: Path) -> Layout:
         blocks = [_npz_block(path, x, labels[y], part) for x, y, part in pairs]
     except UserError:
         raise
+    except TypeError as error:  # .npy under another name: one array, which cannot be entered
+        raise UserError(f"{path} holds one array. Save plain arrays: {_NPZ_HOW}.") from error
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise UserError(f"{path} {_npz_failure(error)}. Save plain arrays: {_NPZ_HOW}.") from error
     # Over the arrays' bytes, so that packing does not matter.

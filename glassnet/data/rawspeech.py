@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,11 @@ def read_raw(raw: Any, facts: SpeechFacts) -> Iterator[Short | Long]:
             waiting.append(item)
             continue
         if waiting:
-            yield _short(waiting, facts)
+            yield from _decoded(waiting, facts, whole)
             waiting = []
         yield _long(Path(item).expanduser(), seconds, facts)
     if waiting:
-        yield _short(waiting, facts)
+        yield from _decoded(waiting, facts, whole)
 
 
 def _items(raw: Any) -> list[Any]:
@@ -93,11 +94,30 @@ def _seconds(item: Any) -> float | None:
         return None  # told when it is read
 
 
-def _short(items: list[Any], facts: SpeechFacts) -> Short:
+def _decoded(items: list[Any], facts: SpeechFacts, whole: float) -> Iterator[Short | Long]:
+    """What was given decoded, or lies in archives: heard whole, or in windows if it is too long."""
     only = items[0] if len(items) == 1 else items
     names, sounds, failed, odd = rawsounds.read_raw(only, facts, limit=FOREVER)
     warn(odd)
-    return Short(names, sounds, failed)
+    some = Short([], [], [])
+    for name, sound in zip(names, sounds, strict=True):
+        if len(sound) <= whole * facts.rate:
+            some.names.append(name)
+            some.sounds.append(sound)
+            continue
+        if some.names:
+            yield some
+            some = Short([], [], [])
+        yield Long(name, len(sound) / facts.rate, partial(_pieces, sound, facts.rate))
+    if some.names or failed:
+        yield Short(some.names, some.sounds, failed)
+
+
+def _pieces(sound: Samples, rate: int) -> Iterator[tuple[float, Samples]]:
+    """The windows of what is in memory, as ``soundfiles.windows`` cuts files."""
+    step, size = round((WINDOW - OVERLAP) * rate), round(WINDOW * rate)
+    for first in range(0, max(1, len(sound) - (size - step)), step):
+        yield first / rate, sound[first : first + size]
 
 
 def _long(path: Path, seconds: float, facts: SpeechFacts) -> Long:

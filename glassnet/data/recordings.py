@@ -73,3 +73,11 @@ class Found:
             transcripts=some(self.transcripts), speakers=some(self.speakers),
             parts=some(self.parts), fields=fields,
         )  # fmt: skip
+
+
+def left_out(names: Sequence[str], what: str, remedy: str) -> Problem:
+    """Sounds that are not used, told once for all of them."""
+    return Problem(
+        names[0] + (" …" if len(names) > 1 else ""), f"{len(names):,} of them {what}",
+        f"left out; {remedy}", kind="unmatched sounds", items=tuple(names),
+    )  # fmt: skip

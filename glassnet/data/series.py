@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassnet.data import serieslayouts, seriestables
+from glassnet.data import seriesarrays, serieslayouts, seriestables
 from glassnet.data.order import natural
 from glassnet.data.seriesfiles import Recorded, Values, ended
 from glassnet.data.seriestables import Columns
@@ -339,10 +339,10 @@ def _is_series(path: Path) -> bool:
 def _has_series(path: Path) -> bool:
     """Whether X, in capitals, holds numbers of a fraction: images are whole numbers."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with seriesarrays.opened(path) as arrays:
             name = next(
                 (n for n in ("X", "X_train", "X_TRAIN", "series") if n in arrays.files), None
             )
             return name is not None and arrays[name].dtype.kind == "f"
-    except (OSError, ValueError, EOFError):
+    except seriesarrays.BROKEN:
         return False

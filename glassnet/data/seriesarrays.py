@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassnet.data.seriesfiles import MISSING, UNIVARIATE, Recorded, as_whole, ended
+from glassnet.data.seriesfiles import MISSING, UNIVARIATE, Recorded, as_whole, ended, finite
 from glassnet.errors import UserError
 
 LABELS = ("y", "labels", "label", "target", "targets", "Y")
+BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What comes of a file that is no .npz, or a damaged one."""
 SERIES = ("X", "x", "series", "signals", "data")
 
 
@@ -22,11 +26,11 @@ def read_npz(path: Path) -> Recorded:
     X_train, y_train, X_test, y_test are a split. Nothing is unpickled.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with opened(path) as arrays:
             held = {name: _array(path, arrays, name) for name in arrays.files}
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise UserError(f"{path} cannot be read as .npz ({error}).") from None
     pieces = list(_pieces(held))
     if not pieces:
@@ -43,6 +47,16 @@ def read_npz(path: Path) -> Recorded:
         found.parts = []
         found.names = [f"series {number + 1}" for number in range(len(found.series))]
     return found
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The arrays of an .npz file, which nothing is unpickled of; ``BROKEN`` if it is none."""
+    with path.open("rb") as file:
+        arrays = np.load(file, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            raise ValueError("it holds one array without a name, as .npy does")
+        yield arrays
 
 
 def _array(path: Path, arrays: Any, name: str) -> Any:
@@ -81,7 +95,7 @@ def _append_arrays(path: Path, part: str, values: Any, labels: Any, found: Recor
             f"shape {labels.shape}."
         )
     stacked = values[:, None] if values.ndim == 2 else values
-    found.series += [ended(one.T.astype(np.float64)) for one in stacked]
+    found.series += [ended(finite(one.T.astype(np.float64))) for one in stacked]
     found.labels += [None] * len(values) if labels is None else [_label(one) for one in labels]
     found.names += [f"{part + ' ' if part else ''}series {n + 1}" for n in range(len(values))]
     found.parts += [part] * len(values)

@@ -106,7 +106,7 @@ def _header(path: Path, lines: Sequence[tuple[int, str]]) -> Header:
                 f"{path} line {number}: expected a line of the header, beginning with @, or @data "
                 f"before the first series; found {line[:60]!r}."
             )
-        name, *values = line[1:].replace(":", " ").split()
+        name, *values = line[1:].replace(":", " ").split() or [""]
         fields[name.lower()] = values
     if _flag(path, fields, "timestamps"):
         raise UserError(
@@ -207,9 +207,9 @@ def _check_lengths(path: Path, header: Header, found: Recorded) -> None:
 
 
 def numbers(cells: Sequence[str], where: str) -> Values:
-    """Cells of text as numbers, NaN where one is missing."""
+    """Cells of text as numbers, NaN where one is missing or infinite."""
     try:
-        return np.array(cells, np.float64)
+        return finite(np.array(cells, np.float64))
     except ValueError:
         pass
     values = np.full(len(cells), np.nan)
@@ -225,7 +225,12 @@ def numbers(cells: Sequence[str], where: str) -> Values:
                 f"{where}, value {place + 1}: expected a number, or ? for a missing one, found "
                 f"{word[:30]!r}{more}."
             ) from None
-    return values
+    return finite(values)
+
+
+def finite(values: Values) -> Values:
+    """The same with NaN for what is infinite: one such number would spoil the scale of all."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 # --- UCR's tables, .arff --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from glassnet import references
 from glassnet.data import serieslayouts, seriestables, tablefiles
 from glassnet.data.rawtable import Read
 from glassnet.data.series import SeriesFacts, is_constant
-from glassnet.data.seriesfiles import Recorded, Values, ended
+from glassnet.data.seriesfiles import Recorded, Values, ended, finite
 from glassnet.data.seriestables import SUFFIXES, Columns
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -92,6 +92,7 @@ def _columns(facts: SeriesFacts) -> Columns:
         target=facts.target or None,
         series=facts.series or None,
         time=facts.time or None,
+        group=facts.group or None,
         channels=tuple(facts.channels) if named else None,
     )
 
@@ -127,7 +128,7 @@ def _of_array(raw: Any, facts: SeriesFacts) -> Recorded:
         )
     names = [f"series {number + 1}" for number in range(len(values))]
     channels = facts.channels if values.shape[1] == count else [""] * values.shape[1]
-    return Recorded([one.T for one in values], [None] * len(values), names, channels)
+    return Recorded([finite(one.T) for one in values], [None] * len(values), names, channels)
 
 
 def _refuse_other_channels(found: Recorded, facts: SeriesFacts) -> None:

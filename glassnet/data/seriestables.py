@@ -65,7 +65,7 @@ def of_wide(read: Read, origin: str, columns: Columns, labelled: bool) -> Record
         names=_row_names(read),
         channels=["values"],
         parts=_parts(read),
-        groups=_groups(frame, columns),
+        groups=_groups(frame, columns) if labelled else None,
         form="series in the rows of a table",
         target=target or "",
         problems=problems,
@@ -165,7 +165,8 @@ def of_long(read: Read, origin: str, columns: Columns, labelled: bool) -> Record
     problems = list(read.problems)
     channels = _numeric(frame, list(wanted), read.separator, origin, problems)
     values = np.stack(list(channels.values()), 1)
-    labels, groups, parts = _texts(frame, target), _groups(frame, columns), _parts(read)
+    labels, parts = _texts(frame, target), _parts(read)
+    groups = _groups(frame, columns) if labelled else None
     times = _times(frame, columns.time, read.separator, origin)
     found = Recorded([], [], [], list(channels), problems=problems, form="series in a long table")
     found.target = target or ""

@@ -48,11 +48,7 @@ class SignalExamples:
         inside = places < end[:, None]
         found = self.values[places.clamp(max=max(0, len(self.values) - 1))].float() * self.scale
         inputs = found.masked_fill(~inside[:, :, None], torch.nan).transpose(1, 2).contiguous()
-        targets = self.targets.index_select(0, index)
-        if targets.ndim == 2 and len(targets):
-            used = (targets != 0).any(0).nonzero()
-            targets = targets[:, : int(used.max()) + 1 if len(used) else 1]
-        return Batch(inputs, targets)
+        return Batch(inputs, trimmed(self.targets.index_select(0, index)))
 
     def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
         """Yield the examples at each of the indices from number ``first`` on."""
@@ -62,3 +58,11 @@ class SignalExamples:
         """Return the same examples on ``device``."""
         columns = ("rows", "values", "starts", "targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in columns})
+
+
+def trimmed(targets: Tensor) -> Tensor:
+    """Rows of tokens without the columns behind the longest of them; classes as they are."""
+    if targets.ndim < 2 or not len(targets):
+        return targets
+    used = (targets != 0).any(0).nonzero()
+    return targets[:, : int(used.max()) + 1 if len(used) else 1]

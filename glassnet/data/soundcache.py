@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glassnet.data import shelf
-from glassnet.data.signals import SignalExamples
+from glassnet.data.signals import SignalExamples, trimmed
 from glassnet.data.soundfiles import FULL, Decoded, Samples
 from glassnet.errors import UserError
 from glassnet.progress import warn
@@ -255,11 +255,7 @@ class SoundExamples:
         """Return the examples at the positions ``index``."""
         taken = [self.sounds.take(row) for row in self.rows[index].tolist()]
         inputs = padded(taken).to(self.rows.device)
-        targets = self.targets.index_select(0, index)
-        if targets.ndim == 2 and len(targets):
-            used = (targets != 0).any(0).nonzero()
-            targets = targets[:, : int(used.max()) + 1 if len(used) else 1]
-        return Batch(inputs, targets)
+        return Batch(inputs, trimmed(self.targets.index_select(0, index)))
 
     def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
         """Yield the examples at each of the indices from number ``first`` on."""

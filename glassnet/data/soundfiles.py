@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,12 @@ CLIPPED = 1e-3
 """Share of the samples at the very top from which a sound is said to be clipped."""
 BLOCK = 1 << 20
 """Frames that are read at once, to hold one channel only of a long recording."""
+HEAD = 1 << 16
+"""Bytes in which the header of a file is looked for."""
+WHOLE = 0.9
+"""Share of the promised samples that must be there: headers of mp3 are not exact."""
+LOUDEST = 8.0
+"""Samples beyond this were never scaled to -1 to 1; what is a little beyond 1 is clipped."""
 FLAGS = {"silent": 1, "clipped": 2, "cancelling": 4}
 """Bits of what is odd about a sound that can be decoded."""
 
@@ -92,13 +98,17 @@ def decode(source: bytes | Path, rate: int, longest: float | None = None) -> Dec
         _refuse_cut(source, head)
         most = head.frames if longest is None else math.ceil(longest * head.rate)
         wave, cancelling = _mono(file, min(head.frames, most))
+    if len(wave) < WHOLE * min(head.frames, most):
+        raise Unreadable(
+            f"is cut short: its header promises {head.seconds:.2f} s, it ends after "
+            f"{len(wave) / head.rate:.2f} s", "fetch it again",
+        )  # fmt: skip
     if len(wave) < SHORTEST * head.rate:
         raise Unreadable(
             f"holds {len(wave)} samples at {head.rate} Hz, less than {SHORTEST * 1000:.0f} ms",
             "record it again, or remove it",
         )
-    if not np.isfinite(wave).all():
-        raise Unreadable("holds numbers that are no sound (NaN or infinite)", "export it again")
+    _refuse_unscaled(wave)
     samples = to_int16(resampled(wave, head.rate, rate))
     return Decoded(samples, head, _flags(wave, head, cancelling))
 
@@ -123,8 +133,7 @@ def of_array(array: Any, given: int, rate: int) -> Samples:
     if values.ndim == 2:
         values = values.mean(int(values.shape[0] >= values.shape[1]))
     wave = values.astype(np.float32)
-    if not np.isfinite(wave).all():
-        raise Unreadable("holds numbers that are no sound (NaN or infinite)", "remove them")
+    _refuse_unscaled(wave)
     if len(wave) < SHORTEST * given:
         raise Unreadable(f"has {len(wave)} samples, less than 25 ms", "give a longer one")
     return to_int16(resampled(wave, given, rate))
@@ -207,6 +216,8 @@ def _header(file: Any) -> Header:
         raise Unreadable(
             f"says that its rate is {file.samplerate} Hz, which cannot be", "export it again"
         )
+    if file.frames >= 1 << 62:  # a FLAC that was written to a pipe
+        raise Unreadable("does not say how long it is", "convert it, for instance by ffmpeg")
     return Header(file.samplerate, file.channels, file.frames, f"{file.format} {file.subtype}")
 
 
@@ -236,24 +247,48 @@ def _mono(file: Any, frames: int) -> tuple[Waves, bool]:
 
 
 def _refuse_cut(source: bytes | Path, head: Header) -> None:
-    """A WAV file that holds fewer bytes than its header promises was not fetched as a whole."""
-    if not head.kind.startswith("WAV"):
-        return
+    """A file that holds fewer bytes than its header promises was not fetched as a whole."""
     if isinstance(source, Path):
         size = source.stat().st_size
         with source.open("rb") as file:
-            start = file.read(4096)
+            start = file.read(HEAD)
     else:
-        size, start = len(source), source[:4096]
-    place = start.find(b"data", 12)
-    if place < 0 or len(start) < place + 8:
-        return
-    (promised,) = struct.unpack("<I", start[place + 4 : place + 8])
-    there = size - place - 8
+        size, start = len(source), source[:HEAD]
+    place, promised = _promised(start)
+    there = size - place
     if promised < 1 << 31 and there < promised - 2 * head.channels:  # more: written to a pipe
         raise Unreadable(
             f"is cut short: its header promises {promised:,} bytes of sound, it holds {there:,}",
             "fetch it again",
+        )
+
+
+def _promised(start: bytes) -> tuple[int, int]:
+    """Where the sound begins in a file, and its bytes; 0 where its beginning does not say it."""
+    if start[:4] == b"FORM":  # AIFF
+        return 8, int.from_bytes(start[4:8], "big")
+    if start[:4] == b".snd" and len(start) >= 12:
+        place, size = struct.unpack(">II", start[4:12])
+        return place, size
+    if start[:4] not in (b"RIFF", b"RIFX"):
+        return 0, 0
+    order: Literal["little", "big"] = "big" if start[:4] == b"RIFX" else "little"
+    place = 12
+    while place + 8 <= len(start):
+        size = int.from_bytes(start[place + 4 : place + 8], order)
+        if start[place : place + 4] == b"data":
+            return place + 8, size
+        place += 8 + size + size % 2
+    return 0, 0
+
+
+def _refuse_unscaled(wave: Waves) -> None:
+    if not np.isfinite(wave).all():
+        raise Unreadable("holds numbers that are no sound (NaN or infinite)", "export it again")
+    peak = float(np.abs(wave).max(initial=0))
+    if peak > LOUDEST:
+        raise Unreadable(
+            f"reaches {peak:,.0f} where the loudest sound is 1", "scale its samples to -1 to 1"
         )
 
 
@@ -264,7 +299,7 @@ def _flags(wave: Waves, head: Header, cancelling: bool) -> int:
     if peak * FULL < SILENT:
         return found | FLAGS["silent"]
     coarse = head.kind.endswith(("_U8", "_S8", "LAW"))  # whose tops are flat by their few levels
-    at_top = int((size >= peak * (1 - 1e-4)).sum())
+    at_top = int((size >= min(peak, 1.0) * (1 - 1e-4)).sum())
     if peak > 0.5 and not coarse and at_top >= max(8, CLIPPED * len(wave)):
         found |= FLAGS["clipped"]
     return found

@@ -17,16 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from glassnet.data import layouts, soundlists
+from glassnet.data import layouts, soundlists, soundtexts
 from glassnet.data.archives import Files, Folder, is_archive, open_files
 from glassnet.data.order import natural
 from glassnet.data.parts import ORDER
-from glassnet.data.recordings import UNREADABLE, Found, is_sound
+from glassnet.data.recordings import UNREADABLE, Found, is_sound, left_out
 from glassnet.errors import UserError, nearest
 from glassnet.task import Problem
 
-BESIDE = (".txt", ".lab")
-"""Suffixes of a transcript that lies beside its sound."""
 NOISE_FOLDERS = ("_background_noise_",)
 """Of Speech Commands: minutes of noise to mix in, no class."""
 
@@ -83,13 +81,15 @@ def _find(path: Path, pattern: str | None, target: str | None, text: str | None)
     if isinstance(files, Folder) and (lists := soundlists.below(path, files)):
         return soundlists.of_folder(path, files, lists, target, text)
     if any(name.endswith(".trans.txt") for name in files.sizes):
-        return _librispeech(path, files, sounds)
+        return soundtexts.librispeech(files, sounds)
     if any(name.endswith(".fileids") for name in files.sizes):
-        return _sphinx(path, files, sounds)
-    stems = {name[: name.rfind(".")] for name in files.sizes if name.lower().endswith(BESIDE)}
+        return soundtexts.sphinx(path, files, sounds)
+    stems = {
+        name[: name.rfind(".")] for name in files.sizes if name.lower().endswith(soundtexts.BESIDE)
+    }
     beside = [name for name in sounds if name[: name.rfind(".")] in stems]
     if 2 * len(beside) >= len(sounds):
-        return _texts_beside(path, files, sounds)
+        return soundtexts.beside(files, sounds)
     return _class_folders(path, files, sounds)
 
 
@@ -119,7 +119,7 @@ def _class_folders(path: Path, files: Files, sounds: list[str]) -> Found:
         problems.append(Problem(noise[0], what, "left out", level="note"))
     if outside := [name for name in sounds if name not in kept]:
         what = "lie outside of class folders, so that they have no label"
-        problems.append(_left_out(outside, what, "put them into class folders"))
+        problems.append(left_out(outside, what, "put them into class folders"))
     found = Found(files, names, labels, form="sounds in class folders", problems=problems)
     found.parts = parts if len(set(parts)) > 1 else _listed_parts(files, names)
     people = [re.match(r"(\w+?)_nohash_", name.rpartition("/")[2]) for name in names]
@@ -167,7 +167,7 @@ def _of_names(
     columns = {name: [said[name] for said in read.values()] for name in fields}
     problems = []
     if others := [name for name in sounds if name not in read]:
-        problems.append(_left_out(others, f"have no name like {pattern}", "rename them"))
+        problems.append(left_out(others, f"have no name like {pattern}", "rename them"))
     return Found(
         files, list(read), columns[label] if label else None, columns.get("text"),
         columns.get("speaker"), fields=columns, form=f"sounds named {pattern}", problems=problems,
@@ -222,95 +222,7 @@ def _held_out(path: Path, found: Found, asked: str) -> Found:
     return replace(found, parts=parts)
 
 
-# --- Transcripts ----------------------------------------------------------------------------------
-
-
-def _librispeech(path: Path, files: Files, sounds: list[str]) -> Found:
-    """``train-clean-100/103/1240/103-1240-0000.flac`` and ``…/103-1240.trans.txt``."""
-    said: dict[str, str] = {}
-    for name in files.sizes:
-        if name.endswith(".trans.txt"):
-            folder = name.rpartition("/")[0]
-            for line in files.read(name).decode("utf-8", "replace").splitlines():
-                key, _, words = line.strip().partition(" ")
-                said[f"{folder}/{key}" if folder else key] = words.strip()
-    found = _matched(files, sounds, said, "LibriSpeech's folders")
-    found.speakers = [name.rpartition("/")[2].partition("-")[0] for name in found.names]
-    tops = [[s.partition("-")[0] for s in name.split("/")[:-1]] for name in found.names]
-    parts = [next((p for s in steps if (p := _PART.get(s))), "train") for steps in tops]
-    found.parts = parts if len(set(parts)) > 1 else None
-    return found
-
-
-_PART = {"train": "train", "dev": "validation", "test": "test"}
-
-
-def _sphinx(path: Path, files: Files, sounds: list[str]) -> Found:
-    """``etc/an4_train.fileids`` and ``etc/an4_train.transcription``, sounds below ``wav/``."""
-    said: dict[str, str] = {}
-    part_of: dict[str, str] = {}
-    by_stem = {name[: name.rfind(".")]: name for name in sounds}
-    for name in (n for n in files.sizes if n.endswith(".fileids")):
-        other = name.removesuffix(".fileids") + ".transcription"
-        if other not in files.sizes:
-            raise UserError(f"{path / name} needs {Path(other).name} beside it, which is missing.")
-        ids = files.read(name).decode("utf-8", "replace").split()
-        lines = files.read(other).decode("utf-8", "replace").splitlines()
-        words = dict(_sphinx_line(line) for line in lines if line.strip())
-        for one in ids:
-            stem = next((s for s in by_stem if s == one or s.endswith("/" + one)), one)
-            said[stem] = words.get(one.rpartition("/")[2], words.get(one, ""))
-            part_of[stem] = "test" if "test" in name.rpartition("/")[2] else "train"
-    found = _matched(files, sounds, said, "the lists of CMU Sphinx")
-    found.parts = [part_of[name[: name.rfind(".")]] for name in found.names]
-    if len(set(found.parts)) < 2:
-        found.parts = None
-    folders = [name.split("/")[-2] if "/" in name else "" for name in found.names]
-    found.speakers = folders if len(set(folders)) > 1 else None
-    return found
-
-
-def _sphinx_line(line: str) -> tuple[str, str]:
-    """``<s> HELLO WORLD </s> (an1-fash-b)`` -> the utterance and its words."""
-    words, _, key = line.strip().rpartition("(")
-    return key.rstrip(") "), re.sub(r"</?s>", " ", words).strip()
-
-
-def _texts_beside(path: Path, files: Files, sounds: list[str]) -> Found:
-    said = {}
-    for name in files.sizes:
-        stem = name[: name.rfind(".")]
-        if name.lower().endswith(BESIDE) and not name.rpartition("/")[2].lower().startswith(
-            "readme"
-        ):
-            said[stem] = " ".join(files.read(name).decode("utf-8-sig", "replace").split())
-    found = _matched(files, sounds, said, "a text beside each sound")
-    places = [layouts.place(name)[0] for name in found.names]
-    found.parts = [p or "train" for p in places] if len(set(places)) > 1 else None
-    return found
-
-
-def _matched(files: Files, sounds: list[str], said: dict[str, str], form: str) -> Found:
-    """Sounds with the transcripts of their stems; what has no partner is told and left out."""
-    stems = {name: name[: name.rfind(".")] for name in sounds}
-    names = sorted((name for name in sounds if stems[name] in said), key=natural)
-    problems = []
-    if mute := [name for name in sounds if stems[name] not in said]:
-        problems.append(_left_out(mute, "have no transcript", "write what they say"))
-    if deaf := sorted(set(said) - set(stems.values())):
-        problems.append(_left_out(deaf, "are transcripts without a sound", "fetch the sounds"))
-    return Found(files, names, None, [said[stems[name]] for name in names], form=form,
-                 problems=problems)  # fmt: skip
-
-
 # --- What is told ---------------------------------------------------------------------------------
-
-
-def _left_out(names: Sequence[str], what: str, remedy: str) -> Problem:
-    return Problem(
-        names[0] + (" …" if len(names) > 1 else ""), f"{len(names):,} of them {what}",
-        f"left out; {remedy}", kind="unmatched sounds", items=tuple(names),
-    )  # fmt: skip
 
 
 def _unreadable(path: Path, files: Files) -> list[Problem]:

@@ -6,9 +6,12 @@ CSV, TSV (Common Voice's ``clips/`` with ``train.tsv``, ``dev.tsv``, ``test.tsv`
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from glassnet.data.archives import Folder
 from glassnet.data.members import is_litter
 from glassnet.data.parts import part_of
 from glassnet.data.recordings import Found, is_sound
+from glassnet.data.textfolders import decoded, lines
 from glassnet.errors import UserError, nearest
 from glassnet.task import Problem
 
@@ -25,6 +29,8 @@ LABELS = ("label", "class", "category", "command", "word", "target", "emotion", 
 TEXTS = ("text", "transcript", "transcription", "sentence", "normalized_text", "utterance")
 SPEAKERS = ("speaker", "speaker_id", "client_id", "spk", "spk_id", "actor")
 PARTS = ("part", "split", "subset", "set")
+HEAD = 1 << 18
+"""Bytes in which the first rows are looked for."""
 SAMPLED = 200
 """Rows by which the column of the paths is found."""
 ENOUGH = 0.5
@@ -85,8 +91,9 @@ def of_folder(
     names: list[str] = []
     parts: list[str] = []
     missing: list[str] = []
+    problems: list[Problem] = []
     for table in chosen:
-        read = _rows(table)
+        read = _rows(table, problems)
         column = _path_column(read, table, where)
         if column is None:
             raise UserError(
@@ -110,33 +117,52 @@ def of_folder(
     result.labels = fields[label] if label else None
     result.transcripts = fields[words] if words else None
     result.speakers = next((fields[c] for c in fields if c.lower() in SPEAKERS), None)
-    result.parts = parts if len(set(parts)) > 1 else _said_parts(fields)
-    result.problems = _partners(chosen, missing, sorted(where.sounds - set(names)))
+    result.parts = parts if len(set(parts)) > 1 else _said_parts(fields, problems)
+    result.problems = problems + _partners(chosen, missing, sorted(where.sounds - set(names)))
     return result
 
 
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, problems: list[Problem]) -> list[dict[str, str]]:
     """All rows of a list as text; columns of one without a header are named by their numbers."""
-    return _parsed(path, path.read_text(encoding="utf-8-sig", errors="replace"))
+    try:
+        return _parsed(path, decoded(path.read_bytes(), str(path), problems), problems)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}). Check its rights.") from None
 
 
 def _head(path: Path) -> list[dict[str, str]]:
-    """The first rows."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        lines = [line for line, _ in zip(file, range(SAMPLED), strict=False)]
-    return _parsed(path, "".join(lines))
+    """The first rows; none if it is no list. Of JSON and UTF-16 all, which cannot be cut."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(HEAD)
+            if data.lstrip()[:1] == b"[" or data[:1] in (b"\xff", b"\xfe"):
+                data += file.read()
+            elif len(data) == HEAD:
+                data = data[: data.rfind(b"\n") + 1] or data
+        text = decoded(data, str(path), [])
+        if path.suffix.lower() != ".json":
+            text = "\n".join(lines(text)[:SAMPLED])
+        return _parsed(path, text, [])
+    except (OSError, UserError):
+        return []  # told when it is read as a whole
 
 
-def _parsed(path: Path, text: str) -> list[dict[str, str]]:
+def _parsed(path: Path, text: str, problems: list[Problem]) -> list[dict[str, str]]:
     if path.suffix.lower() in (".jsonl", ".json"):
         return _of_json(path, text)
     first = text.partition("\n")[0]
     separator = max("\t|;,", key=first.count)
     quoting: Any = csv.QUOTE_MINIMAL if separator in ",;" else csv.QUOTE_NONE  # TSV: bare quotes
-    table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
+    try:
+        table = list(reader)
+    except csv.Error as error:
+        raise UserError(
+            f"{path} line {reader.line_num}: {error}. Look for a quote that is never closed."
+        ) from None
     table = [row for row in table if any(cell.strip() for cell in row)]
     if not table:
         return []
@@ -146,10 +172,17 @@ def _parsed(path: Path, text: str) -> list[dict[str, str]]:
     if bare or any(is_sound(cell) for cell in header):
         header = [f"column {n}" for n in range(1, len(header) + 1)]
         table.insert(0, header)
-    return [
-        dict(zip(header, [cell.strip() for cell in row] + [""] * len(header), strict=False))
-        for row in table[1:]
-    ]
+    if twice := sorted(name for name, times in Counter(header).items() if times > 1 and name):
+        what = f"has several columns {', '.join(map(repr, twice[:5]))}"
+        problems.append(Problem(str(path), what, "the first of each is read; rename the others"))
+    return [_row(header, row) for row in table[1:]]
+
+
+def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    row: dict[str, str] = {}
+    for name, cell in itertools.zip_longest(header, cells[: len(header)], fillvalue=""):
+        row.setdefault(name, cell.strip())
+    return row
 
 
 _PATHS = (
@@ -188,8 +221,9 @@ class _Places:
             return None
         base = cell.replace("\\", "/").rpartition("/")[2]
         for start in (table.parent, self.path):
-            if is_sound(cell) and (start / cell).is_file():
-                return start / cell
+            with contextlib.suppress(OSError):  # a name that no disk takes, a folder that is closed
+                if is_sound(cell) and (start / cell).is_file():
+                    return start / cell
         name = self.by_base.get(base)
         return self.path / name if name else None
 
@@ -252,12 +286,19 @@ def _meant(
     return label, words
 
 
-def _said_parts(fields: Mapping[str, Sequence[str]]) -> list[str] | None:
+def _said_parts(fields: Mapping[str, Sequence[str]], problems: list[Problem]) -> list[str] | None:
     for column in fields:
         if column.lower() in PARTS:
             found = [part_of(value) for value in fields[column]]
             if all(found) and len(set(found)) > 1:
                 return [str(part) for part in found]
+            if any(found) and not all(found):
+                other = next(v for v, part in zip(fields[column], found, strict=True) if not part)
+                what = (
+                    f"{found.count(None):,} rows say neither train, validation nor test: {other!r}"
+                )
+                remedy = "the parts of the list are not used; write one in every row"
+                problems.append(Problem(f"column {column}", what, remedy))
     return None
 
 

@@ -37,7 +37,7 @@ HIGHEST = 16_000
 """Hz: sounds of more are brought down to it, unless a rate is asked for; speech needs no more."""
 HEAVY = 64 * 2**20
 """Bytes of sound files from which on they are decoded to the disk; less is done in a second."""
-VERSION = 1
+VERSION = 2
 """To be raised when ``soundfiles`` gives other samples for the same file."""
 Speakers = Literal["mixed", "apart"]
 TooLong = Literal["cut", "left out"]
@@ -100,13 +100,13 @@ class SoundRows:
 
     def unreadable(self, rows: Iterable[int]) -> list[Problem]:
         """Why the headers of some of these rows cannot be read, as ``headers`` found."""
-        found = [self._headers.get(row) for row in rows]
-        return [one for one in found if isinstance(one, Problem)]
+        return [one for row in rows if isinstance(one := self._headers.get(row), Problem)]
 
     @property
     def groups(self) -> Sequence[str] | None:
-        """Whose voice each row is, if speakers are to be kept apart."""
-        return self.found.speakers if self.ask.speakers == "apart" else None
+        """Who speaks, if speakers are kept apart; else the sound, if one is listed twice."""
+        names = self.found.names if len(set(self.found.names)) < len(self) else None
+        return self.found.speakers if self.ask.speakers == "apart" else names
 
     @property
     def parts(self) -> Sequence[str] | None:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from glassnet.data.recordings import Found
+from glassnet.data.signals import trimmed
 from glassnet.data.soundcache import SoundExamples, padded
 from glassnet.errors import UserError
 from glassnet.task import Batch
@@ -61,13 +62,16 @@ def read_range(text: str) -> tuple[int, int]:
     return low, high
 
 
-def draw(found: Found, join: str, seed: int = 0) -> Strings:
-    """Draw as many strings as there are recordings, in each part: each is in several."""
+def draw(found: Found, join: str, seed: int = 0, apart: bool = False) -> Strings:
+    """Draw as many strings as there are recordings, in each part: each is in several.
+
+    ``apart``: parts that are missing are drawn by speakers.
+    """
     low, high = read_range(join)
     dice = random.Random(seed)
     members, gaps, parts = [], [], []
     by_place: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, part in enumerate(_parts(found, dice)):
+    for row, part in enumerate(_parts(found, dice, apart)):
         by_place[part, found.speakers[row] if found.speakers else ""].append(row)
     for (part, _), rows in sorted(by_place.items()):
         waiting: list[int] = []
@@ -81,15 +85,21 @@ def draw(found: Found, join: str, seed: int = 0) -> Strings:
     return Strings(members, gaps, parts)
 
 
-def _parts(found: Found, dice: random.Random) -> list[str]:
+def _parts(found: Found, dice: random.Random, apart: bool) -> list[str]:
     """The part of each recording, so that none is in strings of two; what is missing is drawn."""
     given = found.parts or ["train"] * len(found)
     parts = list(given)
+    people = found.speakers if apart and found.speakers else range(len(found))
     for name, share in (("test", TEST), ("validation", VALIDATION)):
         if name not in given:
-            rows = [row for row, part in enumerate(parts) if part == "train"]
-            for row in dice.sample(rows, round(share * len(rows))):
-                parts[row] = name
+            left = [one for one, part in zip(people, parts, strict=True) if part == "train"]
+            units = list(dict.fromkeys(left))
+            least = 1 if apart and len(units) > 1 else 0
+            held = set(dice.sample(units, max(least, round(share * len(units)))))
+            parts = [
+                name if part == "train" and one in held else part
+                for one, part in zip(people, parts, strict=True)
+            ]
     return parts
 
 
@@ -129,9 +139,7 @@ class StringExamples:
     def batch(self, index: Tensor, /) -> Batch:
         """Return the examples at the positions ``index``."""
         inputs = padded([self.sound(place) for place in index.tolist()]).to(self.rows.device)
-        targets = self.targets.index_select(0, index)
-        used = (targets != 0).any(0).nonzero()
-        return Batch(inputs, targets[:, : int(used.max()) + 1 if len(used) else 1])
+        return Batch(inputs, trimmed(self.targets.index_select(0, index)))
 
     def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Batch]:
         """Yield the examples at each of the indices from number ``first`` on."""

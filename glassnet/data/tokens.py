@@ -184,7 +184,13 @@ def whole(text: str) -> str:
 
 
 def learn(
-    texts: Iterable[str], unit: Unit, *, size: int = 8000, least: int = 2, lowercase: bool = False
+    texts: Iterable[str],
+    unit: Unit,
+    *,
+    size: int = 8000,
+    least: int = 2,
+    lowercase: bool = False,
+    marks: bool = True,
 ) -> Vocabulary:
     """Learn a vocabulary from the training texts.
 
@@ -194,6 +200,7 @@ def learn(
         size: The most tokens, for words and sub-words.
         least: How often a word, or a pair that is joined, must occur.
         lowercase: Whether upper case is thrown away.
+        marks: Whether marks are words of their own; else spaces alone part words.
     """
     if unit == "bytes":
         return Vocabulary(unit=unit, model="", lowercase=lowercase)
@@ -203,16 +210,18 @@ def learn(
         for text in read:
             seen.update(text)
         return Vocabulary(unit=unit, model="".join(sorted(seen)), lowercase=lowercase)
-    model = _of_words(read, size, least) if unit == "words" else _of_pairs(read, size, least)
+    words = unit == "words"
+    model = _of_words(read, size, least, marks) if words else _of_pairs(read, size, least)
     return Vocabulary(unit=unit, model=model, lowercase=lowercase)
 
 
-def _of_words(texts: Iterable[str], size: int, least: int) -> str:
-    """Words and marks, by frequency."""
+def _of_words(texts: Iterable[str], size: int, least: int, marks: bool) -> str:
+    """Words, and marks if they are some, by frequency."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIAL[UNKNOWN]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    apart = pre_tokenizers.Whitespace() if marks else pre_tokenizers.WhitespaceSplit()
+    tokenizer.pre_tokenizer = apart
     trainer: Any = trainers.WordLevelTrainer(
         vocab_size=size, min_frequency=least, special_tokens=list(SPECIAL), show_progress=False
     )

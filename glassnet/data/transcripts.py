@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +24,9 @@ from glassnet.data import soundlayouts, strings, tokens
 from glassnet.data.recordings import Found
 from glassnet.data.soundcache import SoundExamples
 from glassnet.data.sounds import Ask, SoundFacts, SoundRows
+from glassnet.data.spelling import normalized
 from glassnet.data.strings import StringExamples
+from glassnet.data.textfolders import decoded
 from glassnet.data.tokens import END, Unit, Vocabulary
 from glassnet.errors import UserError
 from glassnet.task import Problem
@@ -34,7 +34,6 @@ from glassnet.task import Problem
 SHOWN = 5
 MOST_TEXT = 20_000_000
 """Characters of a text file that are counted, since the facts of a run hold them."""
-APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}"
 
 
 class Writer(BaseModel):
@@ -83,25 +82,6 @@ class Wording:
     """How many recordings make up an example, such as 3-7."""
     language_model: str = "none"
     """transcripts, none, a text file, or the folder of a run."""
-
-
-def normalized(text: str, lowercase: bool, punctuation: bool) -> str:
-    """One way of writing for what sounds the same.
-
-    Without ``punctuation``, what stands in angle or square brackets (noise, laughter) goes, and all
-    signs but letters, digits, and apostrophes and points within words; hyphens part words.
-
-    >>> normalized("Well -- it's [noise] 3.5 O\N{RIGHT SINGLE QUOTATION MARK}Clock!", True, False)
-    "well it's 3.5 o'clock"
-    """
-    text = unicodedata.normalize("NFC", tokens.whole(text))
-    if lowercase:
-        text = text.lower()
-    if not punctuation:
-        text = re.sub(r"<[^<>]*>|\[[^\[\]]*\]", " ", text)
-        text = re.sub(f"[{APOSTROPHES}]", "'", text)
-        text = re.sub(r"(?<!\w)['.,]|['.,](?!\w)|(?<!\d)[.,]|[.,](?!\d)|[^\w\s'.,]|_", " ", text)
-    return " ".join(text.split())
 
 
 def open_transcripts(
@@ -167,7 +147,7 @@ class TranscriptSource(SoundRows):
 
     def learned(self, texts: list[str]) -> Vocabulary:
         """The vocabulary of texts."""
-        return tokens.learn(texts, self.wording.unit, size=self.wording.size, least=1)
+        return tokens.learn(texts, self.wording.unit, size=self.wording.size, least=1, marks=False)
 
     def read(self, texts: list[str]) -> list[str]:
         """What the language model counts: the training transcripts, or the lines of a file."""
@@ -176,7 +156,7 @@ class TranscriptSource(SoundRows):
             return []
         if own.language_model == "transcripts":
             return texts
-        return lines_of(Path(own.language_model).expanduser(), own)
+        return lines_of(Path(own.language_model).expanduser(), own, self.problems)
 
     def examples(self, rows: Tensor, facts: SpeechFacts, /) -> SoundExamples:
         """Decode these rows; what cannot be read is reported and left out."""
@@ -210,8 +190,9 @@ class StringSource:
     def __init__(self, found: Found, path: Path, ask: Ask, wording: Wording) -> None:
         assert wording.join is not None
         self.single = TranscriptSource(found, path, ask, replace(wording, join=None))
-        self.strings = strings.draw(found, wording.join)
-        what = f"{self.single.fingerprint}{wording.join}{len(self.strings)}"
+        apart = ask.speakers == "apart"
+        self.strings = strings.draw(found, wording.join, apart=apart)
+        what = f"{self.single.fingerprint}{wording.join}{len(self.strings)}{'apart' * apart}"
         self.fingerprint = hashlib.sha256(what.encode()).hexdigest()
         self.problems = self.single.problems
         self.texts = [
@@ -270,7 +251,7 @@ class StringSource:
         return StringExamples(torch.tensor(kept, dtype=torch.int64), targets, sounds, pieces)
 
 
-def lines_of(path: Path, own: Wording) -> list[str]:
+def lines_of(path: Path, own: Wording, problems: list[Problem]) -> list[str]:
     """The lines of a text file, normalized as transcripts are.
 
     Raises:
@@ -281,7 +262,10 @@ def lines_of(path: Path, own: Wording) -> list[str]:
             f"language_model={str(path)!r} is no file, and no run of language modelling. Give a "
             "text file, the folder of a run, `transcripts` or `none`."
         )
-    read = path.read_text(encoding="utf-8-sig", errors="replace")[:MOST_TEXT]
+    try:
+        read = decoded(path.read_bytes(), str(path), problems)[:MOST_TEXT]
+    except UserError as error:
+        raise UserError(f"language_model: {path} {error}. Give a text file.") from None
     lines = [normalized(line, own.lowercase, own.punctuation) for line in read.splitlines()]
     if not any(lines):
         raise UserError(f"language_model={str(path)!r} holds no text.")

@@ -31,6 +31,8 @@ def frames(path: Path) -> list[tuple[str, pl.DataFrame]]:
             continue
         if in_data:
             found.append(_series(path, number, line, names, frequency))
+        elif words[0].lower() in ("@attribute", "@frequency") and len(words) < 2:
+            raise UserError(f"{path} line {number}: expected a word behind {words[0]}.")
         elif words[0].lower() == "@attribute":
             names.append(words[1].lower())
         elif words[0].lower() == "@frequency":

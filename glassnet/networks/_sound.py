@@ -77,14 +77,16 @@ class LogMel(nn.Module):
 
     def forward(self, sounds_B1S: Tensor) -> Tensor:
         """Return the normalized log-mel spectrogram (B, M, U); NaN after the end of a sound."""
-        present_BU = frames(present(sounds_B1S), self.hop)
-        log_BMU = self.log_mel(sounds_B1S)
+        log_BMU, present_BU = self.log_mel(sounds_B1S)
         if self.normalize != "none":
             log_BMU = normalized(log_BMU, present_BU, (1, 2) if self.normalize == "sound" else (2,))
         return log_BMU.masked_fill(~present_BU[:, None], torch.nan)
 
-    def log_mel(self, sounds_B1S: Tensor) -> Tensor:
-        """Return the natural logarithm of the power in each band, (B, M, U), not normalized."""
+    def log_mel(self, sounds_B1S: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the natural logarithm of the power in each band, (B, M, U), not normalized, and
+        which frames are there, (B, U).
+        """
+        present_BU = frames(present(sounds_B1S), self.hop)
         # Half precision is too coarse for a power; `glassnet trace` computes in float64.
         exact = torch.promote_types(sounds_B1S.dtype, torch.float32)
         wave_BS = sounds_B1S[:, 0].to(exact).nan_to_num(0.0)
@@ -97,9 +99,9 @@ class LogMel(nn.Module):
             spectrum_BUF = torch.fft.rfft(pieces_BUN * self.window)
             power_BUF = spectrum_BUF.real.square() + spectrum_BUF.imag.square()
             mel_BMU = (power_BUF @ self.filters_FM).transpose(1, 2)
-        loudest_B11 = mel_BMU.amax((1, 2), keepdim=True)
-        found_BMU: Tensor = mel_BMU.maximum((loudest_B11 * RANGE).clamp(min=LEAST)).log()
-        return found_BMU
+        # A frame behind the end hears the end too, but is there only if something is longer.
+        loudest_B11 = (mel_BMU * present_BU[:, None]).amax((1, 2), keepdim=True)
+        return mel_BMU.maximum((loudest_B11 * RANGE).clamp(min=LEAST)).log(), present_BU
 
 
 class SpecAugment(nn.Module):

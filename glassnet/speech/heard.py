@@ -26,7 +26,7 @@ from glassnet.speech import beam, ctc
 from glassnet.speech.beam import Fusion
 from glassnet.speech.ctc import BLANK
 from glassnet.speech.mistakes import distance
-from glassnet.speech.wording import spelled, units_of
+from glassnet.speech.wording import referred, spelled, units_of
 from glassnet.task import Batch, Examples, Metric, Outcome
 
 LOSS, TOKENS, WORDS, SIGNS, GREEDY_WORDS, GREEDY_SIGNS, WORD_EDITS, SIGN_EDITS = range(8)
@@ -173,7 +173,7 @@ def _judged(
     Between them, how many tokens, words and characters the reference has.
     """
     said = target_L[target_L != BLANK].tolist()
-    reference = spelled(said, facts)
+    reference = referred(said, facts)
     words = units_of(reference, facts)
     edits = []
     for tokens, *_ in found:

@@ -68,7 +68,7 @@ def frames(network: nn.Module, sounds_B1S: Tensor) -> list[Tensor]:
     where = next(network.parameters()).device
     found = []
     with torch.inference_mode():
-        for some_B1S in sounds_B1S.split(TOGETHER):
+        for some_B1S in sounds_B1S.split(TOGETHER) if len(sounds_B1S) else ():
             outputs_BUV = network(some_B1S.to(where))
             logs_BUV = ctc.log_shares(outputs_BUV).cpu()
             lengths = ctc.lengths(outputs_BUV).tolist()

@@ -151,15 +151,15 @@ def timed(
 ) -> tuple[Word, ...]:
     """When each word was said, from the frames of its tokens."""
     words: list[Word] = []
-    before = 0
+    first = 0  # of the last word: to spell all anew for each token would take hours of an hour
     for place, frame in enumerate(frames):
-        units = units_of(spelled(tokens[: place + 1], facts), facts)
+        units = units_of(spelled(tokens[first : place + 1], facts), facts)
         begin, end = frame * seconds, (frame + 1) * seconds
-        if len(units) > before:
+        if len(units) > 1 or (units and not words):
             words.append(Word(units[-1], begin, end))
+            first = place
         elif units and units[-1] != words[-1].text:
             words[-1] = Word(units[-1], words[-1].begin, end)
-        before = len(units)
     return tuple(words)
 
 

@@ -9,7 +9,7 @@ from glassnet.figures import Cell, Table
 from glassnet.speech.ctc import BLANK
 from glassnet.speech.heard import WORD_EDITS, WORDS
 from glassnet.speech.mistakes import Step, alignment
-from glassnet.speech.wording import spelled, units_of
+from glassnet.speech.wording import referred, spelled, units_of
 from glassnet.task import Review
 
 NUM_SHOWN = 12
@@ -100,7 +100,7 @@ def _pairs(review: Review[Any]) -> list[tuple[str, str]]:
     assert outcome.answers is not None
     return [
         (
-            spelled([token for token in said if token != BLANK], facts),
+            referred([token for token in said if token != BLANK], facts),
             spelled([token for token in heard if token != BLANK], facts),
         )
         for said, heard in zip(outcome.targets.tolist(), outcome.answers.tolist(), strict=True)

@@ -8,10 +8,21 @@ from typing import Any
 
 from glassnet.speech.beam import Fusion, LanguageModel, Prefix
 
+LACKING = "\N{WHITE SQUARE}"
+
 
 def spelled(tokens: Sequence[int], facts: Any) -> str:
     """The text of tokens, with single spaces."""
     return " ".join(facts.vocabulary.decode(tokens).split())
+
+
+def referred(tokens: Sequence[int], facts: Any) -> str:
+    """The text of a reference; what the vocabulary lacks is spelled so that no answer is like it.
+
+    A network may learn where rare words stand; that it says "unknown" there is no right answer.
+    """
+    vocabulary = facts.vocabulary
+    return spelled(tokens, facts).replace(vocabulary.token(vocabulary.unknown), LACKING)
 
 
 def units_of(text: str, facts: Any) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from glassnet import learners, progress
@@ -69,6 +70,23 @@ class SpeechRecognition(Recipe):
     punctuation: Punctuation = False
     beam: Beam = 16
     language_model: Language = "transcripts"
+
+    @model_validator(mode="after")
+    def _validated_on_the_unknown(self) -> Self:
+        if self.split.mode not in ("kfold", "redrawn"):
+            return self
+        if self.join is not None:
+            raise ValueError(
+                f"split.mode={self.split.mode} parts strings, and join={self.join} has each "
+                "recording in several: what is validated on would have been learned. Use fixed"
+            )
+        if self.beam > 1 and self.language_model == "transcripts":
+            raise ValueError(
+                f"split.mode={self.split.mode} gives all networks one language model, which would "
+                "know the transcripts that are validated on. With language_model=transcripts use "
+                "fixed; or set language_model to none or a text file"
+            )
+        return self
 
 
 def fits(look: Look) -> str | None:
