@@ -31,7 +31,7 @@ from glassnet.data import dna, ragged, rawdna, sources
 from glassnet.data.dna import DnaFacts
 from glassnet.data.dnaletters import Alphabet
 from glassnet.decisions import Decision
-from glassnet.dna import baselines, motifviews, placing
+from glassnet.dna import baselines, motifviews, placing, tells
 from glassnet.errors import UserError
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -185,6 +185,7 @@ TASK = Task(
         "costs": curves.costs,
         "confusion": views.confusion,
         "classes": views.per_class,
+        **tells.VIEWS,
         **motifviews.VIEWS,
         "calibration": curves.calibration,
         "precision_recall": curves.precision_recall,
