@@ -37,11 +37,9 @@ def inspect(
     """
     look = sources.look(str(reference), target=target)
     # The reader itself has looked: these are no rows of a table.
-    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline", "series"):
+    if look.kind in ("pairs", "corpus", "sounds", "timeline", "series"):
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
-    if look.kind == "dna" and source is not None:  # which looks at its letters and repeats itself
-        return replace(look, problems=doctor.ordered([*look.problems, *source.problems]))
     if source is None:
         found = doctor.examine_sheet(_without_target(look), effort)
         met = list(look.problems)
