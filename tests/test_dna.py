@@ -15,8 +15,9 @@ from torch import Tensor
 
 from glassnet import api, catalog, inspection, splits
 from glassnet.data import dna, dnaletters, planted, sources
-from glassnet.dna import motifs, tells
+from glassnet.dna import baselines, motifs, regression, tells
 from glassnet.errors import UserError
+from glassnet.networks._series import present
 from glassnet.networks._strands import BothStrands, reverse_complement
 from glassnet.networks.dnacnn import DnaCNN
 from glassnet.recipe import Split
@@ -355,3 +356,23 @@ def test_what_places_tell_adds_up_to_the_answer() -> None:
     plain = torch.full((1, 4, 40), 0.25)
     expected = odds(torch.stack(signals)) - odds(plain)
     assert float(added_TC.sum()) == pytest.approx(expected, abs=0.02)
+
+
+def test_half_of_a_network_without_places_begins_with_the_regression() -> None:
+    draw = random.Random(0)
+    found = ["".join(draw.choices("ACGT", (3, 1, 2, 2 + n % 3), k=60 + n % 9)) for n in range(120)]
+    source = dna.open_dna(fasta(Path("a.fa"), [f"n{n}|c{n % 3}" for n in range(120)], found))
+    facts = source.facts(torch.arange(120))
+    pool = source.examples(torch.arange(120), facts)
+    network = DnaCNN((4, 70), 3, members=3)
+    data = SimpleNamespace(pool=pool, positions=lambda fold: (torch.arange(90),))
+    told = regression.start(None, network, data)  # type: ignore[arg-type]
+    assert "half of the members begin" in told[0]
+    assert network.linear is not None and not network.linear.weight[1].any()
+    asked = pool.batch(torch.arange(90, 120))
+    known = network.linear(asked.inputs.nan_to_num(0.0), present(asked.inputs))
+    learned, others = (source.examples(rows, facts) for rows in torch.arange(120).split(90))
+    plain = baselines.kmers(None, learned, others, facts)
+    for member in (0, 2):
+        ours = known[:, member].detach().log_softmax(1)
+        assert torch.allclose(ours, plain.outputs, atol=1e-3)

@@ -1,9 +1,9 @@
 """Logistic regression of a strength that cross-validation takes: a baseline, and where to begin.
 
-A network without places begins with the regression on its words, so that it is not behind a plain
-method where how often words stand there is all there is to know; its strength says how much of it
-is believed. What filters find is then learned beside it. (With places it begins at zero: which
-letters stand where is learned well enough together with the filters; see docs/log.md.)
+Of a network without places every second member begins with the regression on words, so that it is
+not behind a plain method where how often words stand there is all there is to know. The other half
+begins at zero: a regression that fits its own training sequences hides from the filters what they
+could learn. The answer is the mean of both. (With places all begin at zero; see docs/log.md.)
 """
 
 # Letters in names: N sequences, F features, M members, O outputs.
@@ -33,9 +33,9 @@ Array = NDArray[np.float64]
 
 
 def start(_recipe: Any, network: nn.Module, data: Data[Any]) -> Sequence[str]:
-    """``Task.start`` of DNA: fill the linear part of a network without places."""
+    """``Task.start`` of DNA: fill half of the linear parts of a network without places."""
     part = next((one for one in network.modules() if isinstance(one, LinearWords)), None)
-    if part is None or part.places:
+    if part is None or part.places or part.members < 2:
         return ()
     positions = data.positions(0)[0]
     pool: Any = data.pool
@@ -54,7 +54,8 @@ def start(_recipe: Any, network: nn.Module, data: Data[Any]) -> Sequence[str]:
         return ()
     model, strength = found
     _fill(part, model)
-    return (f"begins with the logistic regression on words (C={strength:g} by cross-validation)",)
+    told = f"of strength C={strength:g} by cross-validation"
+    return (f"half of the members begin with the logistic regression on words, {told}",)
 
 
 def fitted(x: Array, y: NDArray[np.int64]) -> tuple[Any, float] | None:
@@ -87,7 +88,7 @@ def fitted(x: Array, y: NDArray[np.int64]) -> tuple[Any, float] | None:
 
 
 def _fill(part: LinearWords, model: Any) -> None:
-    """Give the regression's weights to every member; classes without a sequence are improbable."""
+    """Give the regression's weights to every second member; a class it does not know keeps 0."""
     scaler, regression = model[0], model[1]
     weight_OF = regression.coef_ / scaler.scale_
     bias_O = regression.intercept_ - weight_OF @ scaler.mean_
@@ -97,5 +98,5 @@ def _fill(part: LinearWords, model: Any) -> None:
     with torch.no_grad():
         where = torch.from_numpy(regression.classes_).to(part.weight.device)
         weight_FO = torch.from_numpy(weight_OF.T).to(part.weight)
-        part.weight[:, :, where] = weight_FO.expand(len(part.weight), -1, -1)
-        part.bias[:, :, where] = torch.from_numpy(bias_O).to(part.bias)
+        part.weight[::2, :, where] = weight_FO
+        part.bias[::2, :, where] = torch.from_numpy(bias_O).to(part.bias)

@@ -29,6 +29,8 @@ MOST = 100
 """Sequences of a class that are looked at."""
 STEPS = 16
 """Points between no letter and the letters at which the gradient is taken."""
+NETWORKS = 10
+"""Folds whose networks are asked."""
 AT_ONCE = 64
 LONGEST = 600
 """Places; of longer sequences a logo shows nothing that can be read."""
@@ -68,26 +70,29 @@ def adds(network: nn.Module, signals: Sequence[Tensor], facts: Any, number: int)
     """What the letters at each place add to the log-odds of a class, mean (T, C) in nats.
 
     Args:
-        network: One that knows places; of the networks of several folds the first is asked.
+        network: One that knows places; of several folds up to NETWORKS are asked, each about its
+            share of the sequences.
         signals: Sequences of the class, (C, T) each.
         facts: Of the training sequences; the letters' frequencies are where the path begins.
         number: The class.
     """
-    folds = getattr(network, "members", None)
-    network = folds[0] if isinstance(folds, nn.ModuleList) else network
-    where = signals[0].device
-    plain_C1 = torch.tensor(facts.frequencies, dtype=torch.float32, device=where)[:, None]
-    was_training = network.training
-    network.eval()
+    members = getattr(network, "members", None)
+    asked = list(members) if isinstance(members, nn.ModuleList) else [network]
+    asked = asked[:: -(-len(asked) // NETWORKS)]
+    plain_C1 = torch.tensor(facts.frequencies, dtype=torch.float32)[:, None].to(signals[0].device)
     total_TC = torch.zeros(facts.most, len(facts.letters))
-    for at in range(0, len(signals), AT_ONCE):
-        letters_BCT = torch.stack(
-            [nn.functional.pad(one, (0, facts.most - one.shape[1]), value=torch.nan)
-             for one in signals[at : at + AT_ONCE]]
-        )  # fmt: skip
-        added_BT = _integrated(network, letters_BCT, plain_C1, number)
-        total_TC += (letters_BCT.nan_to_num(0.0) * added_BT[:, None]).sum(0).T.cpu()
-    network.train(was_training)
+    for share, one in enumerate(asked):
+        was_training = one.training
+        one.eval()
+        own = signals[share :: len(asked)]
+        for at in range(0, len(own), AT_ONCE):
+            letters_BCT = torch.stack(
+                [nn.functional.pad(signal, (0, facts.most - signal.shape[1]), value=torch.nan)
+                 for signal in own[at : at + AT_ONCE]]
+            )  # fmt: skip
+            added_BT = _integrated(one, letters_BCT, plain_C1, number)
+            total_TC += (letters_BCT.nan_to_num(0.0) * added_BT[:, None]).sum(0).T.cpu()
+        one.train(was_training)
     return total_TC / len(signals)
 
 
