@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import os
 import random
@@ -358,13 +359,13 @@ def test_what_places_tell_adds_up_to_the_answer() -> None:
     assert float(added_TC.sum()) == pytest.approx(expected, abs=0.02)
 
 
-def test_half_of_a_network_without_places_begins_with_the_regression() -> None:
+def test_half_of_a_network_begins_with_the_regression_where_words_tell_much() -> None:
     draw = random.Random(0)
-    found = ["".join(draw.choices("ACGT", (3, 1, 2, 2 + n % 3), k=60 + n % 9)) for n in range(120)]
+    found = ["".join(draw.choices("ACGT", (4, 1, 2, 1 + 5 * (n % 3)), k=90)) for n in range(120)]
     source = dna.open_dna(fasta(Path("a.fa"), [f"n{n}|c{n % 3}" for n in range(120)], found))
     facts = source.facts(torch.arange(120))
     pool = source.examples(torch.arange(120), facts)
-    network = DnaCNN((4, 70), 3, members=3)
+    network = DnaCNN((4, 90), 3, members=3)
     data = SimpleNamespace(pool=pool, positions=lambda fold: (torch.arange(90),))
     told = regression.start(None, network, data)  # type: ignore[arg-type]
     assert "half of the members begin" in told[0]
@@ -376,3 +377,6 @@ def test_half_of_a_network_without_places_begins_with_the_regression() -> None:
     for member in (0, 2):
         ours = known[:, member].detach().log_softmax(1)
         assert torch.allclose(ours, plain.outputs, atol=1e-3)
+    mixed = pool.targets[torch.randperm(120, generator=torch.manual_seed(0))]
+    data.pool = dataclasses.replace(pool, targets=mixed)
+    assert regression.start(None, DnaCNN((4, 90), 3), data) == ()  # type: ignore[arg-type]

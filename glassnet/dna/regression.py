@@ -1,9 +1,10 @@
 """Logistic regression of a strength that cross-validation takes: a baseline, and where to begin.
 
-Of a network without places every second member begins with the regression on words, so that it is
-not behind a plain method where how often words stand there is all there is to know. The other half
-begins at zero: a regression that fits its own training sequences hides from the filters what they
-could learn. The answer is the mean of both. (With places all begin at zero; see docs/log.md.)
+Of a network without places every second member begins with the regression on words if words tell
+much (STRONG), so that it is not behind a plain method where how often words stand there is all
+there is to know. Else, and in the other half, the linear part begins at zero: a regression that
+fits its own training sequences hides from the filters what they could learn. The answer is the mean
+of all members. (With places all begin at zero; see docs/log.md.)
 """
 
 # Letters in names: N sequences, F features, M members, O outputs.
@@ -26,6 +27,8 @@ from glassnet.task import Data
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 """scikit-learn's C, of which cross-validation on the training sequences takes one."""
+STRONG = 0.1
+"""The strength from which on members begin with the regression."""
 CHOOSING, FITTING = 3000, 20_000
 """Sequences at most by which the strength is chosen, and that the regression then learns from."""
 AT_ONCE = 256
@@ -53,6 +56,8 @@ def start(_recipe: Any, network: nn.Module, data: Data[Any]) -> Sequence[str]:
     if found is None:
         return ()
     model, strength = found
+    if strength < STRONG:
+        return ()
     _fill(part, model)
     told = f"of strength C={strength:g} by cross-validation"
     return (f"half of the members begin with the logistic regression on words, {told}",)
