@@ -73,9 +73,11 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     if look.kind == "sounds":
         raise UserError(f"--fix {out}: sounds are not repaired; the findings name the files.")
-    if look.kind in ("corpus", "dna"):
-        what = "sequences are" if look.kind == "dna" else "running text is"
-        raise UserError(f"--fix {out}: {what} not repaired; the findings name the places.")
+    if look.kind == "dna" and not look.details["sequence"]:
+        raise UserError(
+            f"--fix {out}: sequences in FASTA or in files of their own are not repaired, tables of "
+            "them are; the findings name the records."
+        )
     try:
         if look.kind == "images":
             return repair.images(layouts.find(Path(look.path)), look.problems, path)

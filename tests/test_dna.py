@@ -380,3 +380,14 @@ def test_half_of_a_network_begins_with_the_regression_where_words_tell_much() ->
     mixed = pool.targets[torch.randperm(120, generator=torch.manual_seed(0))]
     data.pool = dataclasses.replace(pool, targets=mixed)
     assert regression.start(None, DnaCNN((4, 90), 3), data) == ()  # type: ignore[arg-type]
+
+
+def test_tables_of_sequences_are_repaired_and_fasta_is_not() -> None:
+    rows = [f"{one},{'ab'[n % 2]}" for n, one in enumerate(sequences(30))]
+    Path("a.csv").write_text("\n".join(["sequence,class", *rows, rows[0], "ACGTACGTACGT,"]) + "\n")
+    repairs = inspection.fix(inspection.inspect("a.csv"), None, "b.csv")
+    assert sorted(repairs.summary.values()) == [1, 1]
+    assert Path("b.csv").read_text().split() == ["sequence,class", *rows]
+    path = fasta(Path("a.fa"), [f"n{n}|{n % 2}" for n in range(30)], sequences(30))
+    with pytest.raises(UserError, match="tables of them are"):
+        inspection.fix(inspection.inspect(path), None, "b.fa")
