@@ -37,11 +37,9 @@ def inspect(
     """
     look = sources.look(str(reference), target=target)
     # The reader itself has looked: these are no rows of a table.
-    if look.kind in ("pairs", "corpus", "dna", "sounds", "timeline", "series"):
+    if look.kind in ("pairs", "corpus", "sounds", "timeline", "series"):
         return replace(look, problems=doctor.ordered(look.problems))
     source = _opened(look)
-    if look.kind == "dna" and source is not None:  # which looks at its letters and repeats itself
-        return replace(look, problems=doctor.ordered([*look.problems, *source.problems]))
     if source is None:
         found = doctor.examine_sheet(_without_target(look), effort)
         met = list(look.problems)
@@ -75,9 +73,11 @@ def fix(look: Look, target: str | None, out: str | Path) -> Repairs:
         raise UserError(f"--fix {out}: running text is not repaired; the findings name the places.")
     if look.kind == "sounds":
         raise UserError(f"--fix {out}: sounds are not repaired; the findings name the files.")
-    if look.kind in ("corpus", "dna"):
-        what = "sequences are" if look.kind == "dna" else "running text is"
-        raise UserError(f"--fix {out}: {what} not repaired; the findings name the places.")
+    if look.kind == "dna" and not look.details["sequence"]:
+        raise UserError(
+            f"--fix {out}: sequences in FASTA or in files of their own are not repaired, tables of "
+            "them are; the findings name the records."
+        )
     try:
         if look.kind == "images":
             return repair.images(layouts.find(Path(look.path)), look.problems, path)

@@ -266,11 +266,13 @@ class Outcome:
     """What a run answers, where a decision chose it; None: it follows from the outputs alone."""
     moments: Tensor | None = None
     """int64 (N, 2), where examples have an order in time: number of the series, and its step."""
+    notes: tuple[str, ...] = ()
+    """What one must know of how a plain method answered, such as what it left out to save time."""
 
     def __getitem__(self, index: Any) -> Outcome:
         answers = None if self.answers is None else self.answers[index]
         moments = None if self.moments is None else self.moments[index]
-        return Outcome(self.outputs[index], self.targets[index], answers, moments)
+        return Outcome(self.outputs[index], self.targets[index], answers, moments, self.notes)
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import os
 import random
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
-from glassnet import api, catalog, splits
+from glassnet import api, catalog, inspection, splits
 from glassnet.data import dna, dnaletters, planted, sources
-from glassnet.dna import motifs
+from glassnet.dna import baselines, motifs, regression, tells
 from glassnet.errors import UserError
+from glassnet.networks._series import present
 from glassnet.networks._strands import BothStrands, reverse_complement
 from glassnet.networks.dnacnn import DnaCNN
 from glassnet.recipe import Split
@@ -314,3 +317,77 @@ def test_places_are_refused_for_several_lengths() -> None:
     path = fasta(Path("a.fa"), headers, sequences(30))
     with pytest.raises(UserError, match=r"network\.places=true needs sequences of one length"):
         api.train(str(path), show=False, epochs=1, **{"network.places": True})
+
+
+# --- What the doctor says, and what places tell ---------------------------------------------------
+
+
+def test_the_doctor_tells_of_copies_across_parts_and_of_labels_that_contradict() -> None:
+    found = sequences(60)
+    found[45], found[46] = dnaletters.reverse_complement(found[3]), found[4].lower()
+    found[8] = found[9]  # of another class
+    headers = [f"n{n}|{n % 2}|{'test' if n >= 40 else 'train'}" for n in range(60)]
+    look = inspection.inspect(fasta(Path("a.fa"), headers, found))
+    kinds = {problem.kind: problem for problem in look.problems}
+    assert kinds["copies across parts"].rows == ((45, 3), (46, 4))
+    assert kinds["label conflicts"].rows == ((8, 9),)
+    assert "3 of 60 sequences repeat" in kinds["duplicates"].what
+
+
+def test_the_doctor_tells_of_classes_that_lengths_give_away() -> None:
+    found = [*sequences(30, 0, 30, 40), *sequences(30, 1, 60, 70)]
+    found[0] = "NNNNN" + found[0][5:]
+    look = inspection.inspect(fasta(Path("a.fa"), [f"n{n}|{n // 30}" for n in range(60)], found))
+    told = [problem.what for problem in look.problems]
+    assert any("the length alone tells it from the others" in one for one in told), told
+    assert any("1 sequence with more than 10% of letters that stand for several" in o for o in told)
+
+
+def test_what_places_tell_adds_up_to_the_answer() -> None:
+    torch.manual_seed(0)
+    network = DnaCNN((4, 40), 3, places=True, members=2).eval()
+    signals = list(batch_of([one[:40] for one in sequences(4, 0, 40, 40)]))
+    facts = SimpleNamespace(most=40, letters="ACGT", frequencies=[0.25] * 4)
+    added_TC = tells.adds(network, signals, facts, 1)
+
+    def odds(batch_BCT: Tensor) -> float:
+        shares = network(batch_BCT).detach().softmax(1)[:, 1]
+        return float((shares / (1 - shares)).log().mean())
+
+    plain = torch.full((1, 4, 40), 0.25)
+    expected = odds(torch.stack(signals)) - odds(plain)
+    assert float(added_TC.sum()) == pytest.approx(expected, abs=0.02)
+
+
+def test_half_of_a_network_begins_with_the_regression_where_words_tell_much() -> None:
+    draw = random.Random(0)
+    found = ["".join(draw.choices("ACGT", (4, 1, 2, 1 + 5 * (n % 3)), k=90)) for n in range(120)]
+    source = dna.open_dna(fasta(Path("a.fa"), [f"n{n}|c{n % 3}" for n in range(120)], found))
+    facts = source.facts(torch.arange(120))
+    pool = source.examples(torch.arange(120), facts)
+    network = DnaCNN((4, 90), 3, members=3)
+    data = SimpleNamespace(pool=pool, positions=lambda fold: (torch.arange(90),))
+    told = regression.start(None, network, data)  # type: ignore[arg-type]
+    assert "half of the members begin" in told[0]
+    assert network.linear is not None and not network.linear.weight[1].any()
+    asked = pool.batch(torch.arange(90, 120))
+    known = network.linear(asked.inputs.nan_to_num(0.0), present(asked.inputs))
+    learned, others = (source.examples(rows, facts) for rows in torch.arange(120).split(90))
+    plain = baselines.kmers(None, learned, others, facts)
+    for member in (0, 2):
+        ours = known[:, member].detach().log_softmax(1)
+        assert torch.allclose(ours, plain.outputs, atol=1e-3)
+    mixed = pool.targets[torch.randperm(120, generator=torch.manual_seed(0))]
+    data.pool = dataclasses.replace(pool, targets=mixed)
+    assert regression.start(None, DnaCNN((4, 90), 3), data) == ()  # type: ignore[arg-type]
+
+
+def test_tables_of_sequences_are_repaired_and_fasta_is_not() -> None:
+    rows = [f"{one},{'ab'[n % 2]}" for n, one in enumerate(sequences(30))]
+    Path("a.csv").write_text("\n".join(["sequence,class", *rows, rows[0], "ACGTACGTACGT,"]) + "\n")
+    repairs = inspection.fix(inspection.inspect("a.csv"), None, "b.csv")
+    assert sorted(repairs.summary.values()) == [1, 1]
+    assert Path("b.csv").read_text().split() == ["sequence,class", *rows]
+    path = fasta(Path("a.fa"), [f"n{n}|{n % 2}" for n in range(30)], sequences(30))
+    with pytest.raises(UserError, match="tables of them are"):
+        inspection.fix(inspection.inspect(path), None, "b.fa")

@@ -23,6 +23,7 @@ from glassnet.errors import UserError
 from glassnet.networks._sound import LogMel, SpecAugment
 from glassnet.networks.spectronet import SpectroNet
 from glassnet.recipe import Split
+from glassnet.signals import spectral
 from glassnet.signals.waves import NO_CHANGE, Waves
 
 RATE = 8000
@@ -520,3 +521,21 @@ def test_sounds_in_an_archive_are_those_in_the_folder(tmp_path: Path) -> None:
         assert torch.equal(found.inputs, batch.inputs)
         assert torch.equal(found.targets, batch.targets)
         assert sources.look(tmp_path / name).details["num_rows"] == 6
+
+
+def test_the_nearest_neighbour_tells_what_it_left_out_to_save_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sounds_ = [torch.from_numpy(tone(200 + 20 * n)).float()[:, None] for n in range(40)]
+    starts = torch.tensor([0, *map(len, sounds_)]).cumsum(0)
+    rows = torch.arange(40)
+    known = SignalExamples(rows, torch.cat(sounds_), starts, rows // 20)
+    front = LogMel(RATE, mels=24)
+    whole = spectral.nearest(known, known, 2, front)
+    assert whole.notes == ("it compared the means of 2 frames each, to save time",)
+    assert torch.equal(whole.outputs.argmax(1), known.targets)
+    monkeypatch.setattr(spectral, "MOST", 1e5)
+    (note,) = spectral.nearest(known, known, 2, front).notes
+    assert note == (
+        "it compared the means of 6 frames each, with 20 of the 40 known sounds, to save time"
+    )

@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -250,7 +250,7 @@ class DnaSource:
         return sorted(counts, key=natural)
 
     def _read_groups(self) -> list[int] | None:
-        """Group numbers, where sequences repeat; what is odd about the repeats is told."""
+        """Group numbers, where sequences repeat; the doctor tells what is odd about them."""
         number: dict[str, int] = {}
         groups = [
             number.setdefault(dnaletters.canonical(one, self.alphabet), len(number))
@@ -263,26 +263,16 @@ class DnaSource:
             rows[group].append(row)
         many = [members for members in rows.values() if len(members) > 1]
         told = f"{len(groups) - len(number):,} of {len(groups):,} sequences repeat an earlier one"
-        self._tell(many, told, "splits that are drawn keep equal sequences together", "note")
-        torn = [one for one in many if len({self.labels[row] for row in one}) > 1]
-        what = f"{len(torn):,} sequences occur with several labels"
-        self._tell(torn, what, "one label at most can be right; check them", "warning")
-        if self._parts is not None:
-            across = [one for one in many if len({self._parts[row] for row in one}) > 1]
-            what = f"{len(across):,} sequences stand in several parts (train, validation, test)"
-            self._tell(across, what, "figures flatter; take them out of one part", "serious")
+        first = [", ".join(self.name(row) for row in one[:3]) for one in many]
+        listed = "; ".join(first[:3]) + " …" * (len(first) > 3)
+        self.problems.append(
+            Problem(
+                self.origin, f"{told} (such as {listed})",
+                "splits that are drawn keep equal sequences together", kind="duplicates",
+                level="note", items=tuple(first), rows=tuple(map(tuple, many)),
+            )
+        )  # fmt: skip
         return groups
-
-    def _tell(self, groups: list[list[int]], what: str, remedy: str, level: Any) -> None:
-        if groups:
-            first = [", ".join(self.name(row) for row in one[:3]) for one in groups]
-            listed = "; ".join(first[:3]) + " …" * (len(first) > 3)
-            self.problems.append(
-                Problem(
-                    self.origin, f"{what} (such as {listed})", remedy, kind="duplicates",
-                    level=level, items=tuple(first), rows=tuple(map(tuple, groups)),
-                )
-            )  # fmt: skip
 
     def _digest(self) -> str:
         digest = hashlib.sha256(self.alphabet.encode())

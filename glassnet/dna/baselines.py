@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glassnet.dna import regression
+from glassnet.dna.regression import Array
 from glassnet.networks._series import present
 from glassnet.networks._words import word_counts
 from glassnet.task import Batch, Examples, Outcome
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""scikit-learn's C, of which cross-validation on the training sequences takes one."""
 AT_ONCE = 256
-Array = NDArray[np.float64]
 
 
 def kmers(recipe: Any, known: Examples[Batch], asked: Examples[Batch], facts: Any) -> Outcome:
@@ -46,30 +44,16 @@ def places(recipe: Any, known: Examples[Batch], asked: Examples[Batch], facts: A
 def _regression(
     features: Any, known: Examples[Batch], asked: Examples[Batch], num_classes: int
 ) -> Outcome:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     x, y = _read(features, known)
     new, targets = _read(features, asked)
     logits = torch.full((len(new), num_classes), -30.0)
-    counts = np.bincount(y, minlength=num_classes)
-    if (counts > 0).sum() < 2:
-        logits[:, int(counts.argmax())] = 0.0
+    found = regression.fitted(x, y)
+    if found is None:
+        logits[:, int(y[0])] = 0.0
         return Outcome(logits, torch.from_numpy(targets))
-    model: Any = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
-    folds = int(min(3, counts[counts > 0].min()))
-    if folds >= 2:
-        grid = {"logisticregression__C": STRENGTHS}
-        parts = StratifiedKFold(folds, shuffle=True, random_state=0)
-        model = GridSearchCV(model, grid, cv=parts, scoring="neg_log_loss")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, y)
-    found = torch.from_numpy(model.predict_log_proba(new)).float().clamp(min=-30.0)
-    logits[:, torch.from_numpy(model.classes_)] = found
+    model, _ = found
+    shares = torch.from_numpy(model.predict_log_proba(new)).float().clamp(min=-30.0)
+    logits[:, torch.from_numpy(model.classes_)] = shares
     return Outcome(logits, torch.from_numpy(targets))
 
 

@@ -86,11 +86,10 @@ def measure(
     read = reading(trained)
     figures = estimates(read.metrics, review.outcome)
     num = len(review.outcome.targets)
-    plain = {
-        name: estimates(read.metrics, outcome)
-        for name, outcome in answered_plainly(trained, part, source).items()
-    }
+    plainly = answered_plainly(trained, part, source)
+    plain = {name: estimates(read.metrics, outcome) for name, outcome in plainly.items()}
     notes = [*read.notes, *_beaten(read.metrics, figures, plain)]
+    notes += [f"{name}: {note}." for name, found in plainly.items() for note in found.notes]
     evaluation = Evaluation(trained.run.path, part, num, figures, notes, plain)
     name = "test.json" if part == "test" else "evaluation.json"
     trained.run.write_json(name, evaluation.to_json())
@@ -270,6 +269,7 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         _stacked([outcome.targets for outcome in outcomes]),
         _stacked(chosen) if len(chosen) == len(outcomes) else None,
         torch.cat(moments) if len(moments) == len(outcomes) else None,
+        tuple(dict.fromkeys(note for outcome in outcomes for note in outcome.notes)),
     )
 
 

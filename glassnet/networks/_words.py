@@ -1,9 +1,49 @@
 """Short words of sequences of letters, whose probabilities are given: k-mers and their counts."""
 
-# Letters in tensor names: B examples, C letters, T steps, K words.
+# Letters in tensor names: B examples, C letters, T steps, K words, M members, O outputs.
+
+import math
 
 import torch
 from torch import Tensor, nn
+
+
+class LinearWords(nn.Module):
+    """A linear model of how often words stand there and, with places, of the letter at each.
+
+    Each of several members has weights of its own. Words have up to four letters, of alphabets of
+    more than six up to two. It begins by knowing nothing: all weights are 0.
+    """
+
+    scale_K: Tensor
+
+    def __init__(
+        self, letters: int, length: int, num_outputs: int, *, members: int = 1, places: bool = False
+    ) -> None:
+        super().__init__()
+        self.places, self.members = places, members
+        self.longest = 4 if letters <= 6 else 2
+        kinds = [letters**size for size in range(1, self.longest + 1)]
+        # Without places, words of each size vary by chance as much in sum: Adam, whose steps are of
+        # one size, would else learn 256 noisy words before four letters. With places, as they are.
+        sizes = [1.0 if places else 2 * math.sqrt(length) / kind for kind in kinds]
+        scales = [size for size, kind in zip(sizes, kinds, strict=True) for _ in range(kind)]
+        self.register_buffer("scale_K", torch.tensor(scales), persistent=False)
+        known = sum(kinds) + letters * length * places
+        self.weight = nn.Parameter(torch.zeros(members, known, num_outputs))
+        self.bias = nn.Parameter(torch.zeros(members, 1, num_outputs))
+
+    def forward(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:
+        """(B, M, O), from letters with zeros behind the end and where a sequence has not ended."""
+        known_MBK = self.counted(letters_BCT, present_BT).expand(self.members, -1, -1)
+        return torch.baddbmm(self.bias, known_MBK, self.weight).transpose(0, 1)
+
+    def counted(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:
+        """What it reads of each sequence, (B, K)."""
+        known = [word_counts(letters_BCT, present_BT, self.longest) * self.scale_K]
+        if self.places:
+            known.append(letters_BCT.flatten(1))
+        return torch.cat(known, 1)
 
 
 def kmers(letters_BCT: Tensor, size: int) -> Tensor:

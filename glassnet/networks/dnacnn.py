@@ -35,7 +35,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from glassnet.networks._series import frames, max_over_time, mean_over_time, present
-from glassnet.networks._words import kmers, word_counts
+from glassnet.networks._words import LinearWords, kmers
 
 READS = ("signals",)
 STRIDE = 3
@@ -111,8 +111,6 @@ Dropout = Annotated[
 class DnaCNN(nn.Module):
     """Members of motif filters, dilated blocks and a head, with a linear part beside them."""
 
-    scale_K: Tensor
-
     def __init__(
         self,
         input_shape: tuple[int, ...],
@@ -144,15 +142,11 @@ class DnaCNN(nn.Module):
         steps = math.ceil(self.length / STRIDE) if self.places else 0
         self.hidden = Dense(members, filters * (2 + steps), hidden)
         self.output = Dense(members, hidden, num_outputs)
-        self.longest_word = 4 if letters <= 6 else 2
-        kinds = [letters**size for size in range(1, self.longest_word + 1)]
-        known = sum(kinds) + letters * self.length * self.places
-        # Without places, words of each size vary by chance as much in sum: Adam, whose steps are of
-        # one size, would else learn 256 noisy words before four letters. With places, as they are.
-        sizes = [1.0 if self.places else 2 * math.sqrt(self.length) / kind for kind in kinds]
-        scales = [size for size, kind in zip(sizes, kinds, strict=True) for _ in range(kind)]
-        self.register_buffer("scale_K", torch.tensor(scales), persistent=False)
-        self.linear = Dense(members, known, num_outputs) if linear else None
+        self.linear = (
+            LinearWords(letters, self.length, num_outputs, members=members, places=self.places)
+            if linear
+            else None
+        )
         initialize(self)
 
     def forward(self, signals_BCT: Tensor) -> Tensor:
@@ -171,8 +165,7 @@ class DnaCNN(nn.Module):
         found_BMD = self.dropout(self.pooled(features, present_BT))
         logits_BMO: Tensor = self.output(self.dropout(self.activation(self.hidden(found_BMD))))
         if self.linear is not None:
-            known = self.counted(letters_BCT, here_BT)[:, None].expand(-1, self.members, -1)
-            logits_BMO = logits_BMO + self.linear(known)
+            logits_BMO = logits_BMO + self.linear(letters_BCT, here_BT)
         return logits_BMO if self.training else together(logits_BMO)
 
     def hidden_letters(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:
@@ -190,13 +183,6 @@ class DnaCNN(nn.Module):
         if self.places:
             split.append(features.unflatten(1, (self.members, -1)).flatten(2))
         return torch.cat(split, 2)
-
-    def counted(self, letters_BCT: Tensor, present_BT: Tensor) -> Tensor:
-        """What the linear part reads: how often each short word stands there; letters by place."""
-        known = [word_counts(letters_BCT, present_BT, self.longest_word) * self.scale_K]
-        if self.places:
-            known.append(letters_BCT.flatten(1))
-        return torch.cat(known, 1)
 
 
 class Dense(nn.Module):
@@ -235,7 +221,7 @@ def initialize(network: DnaCNN) -> None:
     | filters, hidden layer  | normal, variance 2 / inputs (He et al. 2015, eq. 10)     |
     | blocks                 | the same by 1/4: at first they change little             |
     | output                 | normal, variance 0.09 / inputs                           |
-    | linear part            | 0: it begins by knowing nothing                          |
+    | linear part            | 0; without places a task may give it a regression's      |
     | every bias             | 0                                                        |
     """
     nn.init.kaiming_normal_(network.first.weight, nonlinearity="relu")
@@ -246,8 +232,6 @@ def initialize(network: DnaCNN) -> None:
             block.weight.mul_(0.5)
     nn.init.normal_(network.hidden.weight, std=math.sqrt(2 / network.hidden.weight.shape[1]))
     nn.init.normal_(network.output.weight, std=0.3 / math.sqrt(network.output.weight.shape[1]))
-    if network.linear is not None:
-        nn.init.zeros_(network.linear.weight)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)

@@ -10,14 +10,14 @@ one nearest neighbour it is what every classifier of series is compared with (Ba
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from glassnet.networks._series import lengths, present
-from glassnet.progress import warn
-from glassnet.task import Examples, Outcome, Problem
+from glassnet.task import Examples, Outcome
 
 MOST_CELLS = 2.5e10
 """Squared differences that a comparison may cost: up to about three minutes on one core."""
@@ -33,14 +33,12 @@ def nearest_warped(_recipe: Any, known: Examples[Any], asked: Examples[Any], fac
     asked_BCT, targets = _all(asked)
     cells = float(len(asked_BCT)) * len(known_BCT) * asked_BCT.shape[2] * known_BCT.shape[2]
     every = math.ceil(math.sqrt(cells / MOST_CELLS))
+    notes: tuple[str, ...] = ()
     if every > 1:
-        warn([Problem(
-            "nearest neighbour with dynamic time warping",
-            f"would compare {cells:,.0f} pairs of steps, more than {MOST_CELLS:,.0f}",
-            f"it looks at the means of {every} steps each", level="note",
-        )])  # fmt: skip
+        notes = (f"it compared the means of {every} steps each, to save time",)
         known_BCT, asked_BCT = thinned(known_BCT, every), thinned(asked_BCT, every)
-    return _outcome(warped(asked_BCT, known_BCT), labels, targets, len(facts.classes))
+    found = _outcome(warped(asked_BCT, known_BCT), labels, targets, len(facts.classes))
+    return replace(found, notes=notes)
 
 
 def nearest(_recipe: Any, known: Examples[Any], asked: Examples[Any], facts: Any) -> Outcome:

@@ -31,7 +31,7 @@ from glassnet.data import dna, ragged, rawdna, sources
 from glassnet.data.dna import DnaFacts
 from glassnet.data.dnaletters import Alphabet
 from glassnet.decisions import Decision
-from glassnet.dna import baselines, motifviews, placing
+from glassnet.dna import baselines, motifviews, placing, regression, tells
 from glassnet.errors import UserError
 from glassnet.learners import between
 from glassnet.network import build_network
@@ -173,6 +173,7 @@ TASK = Task(
         epochs=lambda n: between(6, 700 / math.sqrt(n), 40),
     ),
     learner=learner,
+    start=regression.start,
     cut=cut,
     score=score,
     metrics=metrics.CLASSIFICATION,
@@ -185,6 +186,7 @@ TASK = Task(
         "costs": curves.costs,
         "confusion": views.confusion,
         "classes": views.per_class,
+        **tells.VIEWS,
         **motifviews.VIEWS,
         "calibration": curves.calibration,
         "precision_recall": curves.precision_recall,

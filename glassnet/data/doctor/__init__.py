@@ -1,4 +1,4 @@
-"""The data doctor: what is wrong with a table, images or texts, before anything is trained.
+"""The data doctor: what is wrong with a table, images, texts or DNA, before anything is trained.
 
 ``examine`` looks at an opened source and the parts that its rows will be in, and returns findings
 (``Problem``), the worst first. It changes nothing; ``repair`` writes a mended copy.
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.data.dna import DnaSource
 from glassnet.data.doctor import (
     columns,
     drift,
@@ -25,6 +26,7 @@ from glassnet.data.doctor import (
     prose,
     repeats,
     sheet,
+    strands,
 )
 from glassnet.data.doctor.effort import EFFORTS, Effort
 from glassnet.data.images import ImageSource
@@ -51,6 +53,8 @@ def examine(
         return ordered(pictures.check(source, parts, brought, bounds))
     if isinstance(source, TextSource):
         return ordered(prose.check(source, parts, brought))
+    if isinstance(source, DnaSource):
+        return ordered(strands.check(source, parts, brought))
     return []
 
 
