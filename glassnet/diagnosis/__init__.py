@@ -22,7 +22,7 @@ from glassnet.diagnosis.curve import Curve
 from glassnet.diagnosis.references import Drift, Member
 from glassnet.diagnosis.verdict import Finding, Gap, Level, Measured, judge_all
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate, estimate
+from glassnet.evaluate.intervals import Estimate, estimate
 from glassnet.task import Examples, Metric, Outcome, Source, Subset
 from glassnet.trained import Trained
 

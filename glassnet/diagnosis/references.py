@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from glassnet.data.tables import TableFacts
-from glassnet.evaluate import Estimate, bootstrap
+from glassnet.evaluate.intervals import Estimate, bootstrap
 from glassnet.metrics import roc_area
 from glassnet.task import Examples, Outcome
 
