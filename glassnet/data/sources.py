@@ -256,7 +256,7 @@ def _rare_classes(where: Path | str, counts: Counter[str]) -> Iterator[Problem]:
 
 
 def _look_at_table(path: str | Path, target: str | None) -> Look:
-    from glassnet.data import tablefiles, tables, textlayouts, texts
+    from glassnet.data import tablefiles, tables, textlayouts, texts, timelinelook
 
     read = tablefiles.read(path, target)
     frame = tablefiles.missing_to_null(read.frame, target)
@@ -268,6 +268,8 @@ def _look_at_table(path: str | Path, target: str | None) -> Look:
     if (found := textlayouts.in_table(read, columns, target, str(path))) is not None:
         return texts.look_at(found, path)
     problems = [*read.problems, *_odd_columns(columns, target), *_repeated_rows(path, frame)]
+    if target is None:
+        problems += timelinelook.note(frame)
     summary = [
         ("Kind", "table"),
         *([("Read from", read.about)] if read.about else []),
