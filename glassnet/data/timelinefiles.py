@@ -41,6 +41,8 @@ class Timelines:
     by: str | None
     """The column with the names of the series."""
     separator: str = ","
+    horizon: int | None = None
+    """How many steps ahead the file asks for; None: it does not say."""
     repeated: int = 0
     """Time stamps that stand twice in their series."""
     problems: list[Problem] = field(default_factory=list)
@@ -68,7 +70,10 @@ def read(data: Any, layout: Layout) -> Timelines:
         UserError: If there is no such file or column, or no column of numbers.
     """
     if isinstance(data, str | Path):
-        return _arranged(_frames(Path(str(data)), data, layout), str(data), layout)
+        found = _arranged(_frames(Path(str(data)), data, layout), str(data), layout)
+        if Path(str(data)).suffix.lower() == ".tsf":
+            found.horizon = tsf.horizon(Path(str(data)))
+        return found
     origin = f"a {type(data).__module__.split('.')[0]} frame"
     return _arranged([("", as_frame(data))], origin, layout)
 
