@@ -76,6 +76,11 @@ def look(reference: str | Path, target: str | None = None, mirror: str | None = 
     path = locate(reference, mirror)
     entry = named(reference)
     target = target or (entry.target if entry else None)
+    if (Path(str(path)) / "run.json").is_file():
+        raise UserError(
+            f"{reference} is a run folder, not data. `glassnet evaluate`, `explain` and `diagnose` "
+            "look into it; its report.html is for people."
+        )
     for reader in OWN_READERS:
         found = importlib.import_module(f"glassnet.data.{reader}").look(path, target)
         if found is not None:

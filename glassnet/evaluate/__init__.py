@@ -135,7 +135,7 @@ def answered_plainly(trained: Trained, part: Part, source: Source[Any]) -> dict[
     folds = [trained.fold(fold) for fold in trained.run.folds()]
     if folds and part == "validation":
         each = [answered_plainly(fold, part, source) for fold in folds]
-        return {name: _joined([one[name] for one in each]) for name in trained.task.baselines}
+        return {name: joined([one[name] for one in each]) for name in trained.task.baselines}
     one = folds[-1] if folds else trained  # of a rolling validation the one that knows most
     splits = one.run.splits()
     learned = [splits.train]
@@ -162,7 +162,7 @@ def record_opening(trained: Trained) -> None:
 
 
 def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
-    outcome = _joined([review.outcome for review in reviews])
+    outcome = joined([review.outcome for review in reviews])
     places = [(r, i) for r in reviews for i in range(len(r.outcome.targets))]
     examples: Examples[Any] = Joined([r.examples for r in reviews])
     return Review(
@@ -176,7 +176,7 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
     )
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """Answers of several folds, one after another."""
     chosen = [outcome.answers for outcome in outcomes if outcome.answers is not None]
     moments = [outcome.moments for outcome in outcomes if outcome.moments is not None]
