@@ -146,7 +146,8 @@ def _drawn(
     num_outputs: int,
     reads: str = "numbers",
     vocabulary: int | None = None,
-    **given: int,
+    variables: int = 0,
+    horizon: int = 0,
 ) -> Blueprint:
     own = knobs.name.endswith(".py")  # a user's own network may look at its numbers
     with ExitStack() as stack:
@@ -154,7 +155,13 @@ def _drawn(
             stack.enter_context(torch.device("meta"))
             stack.enter_context(Undrawn())  # type: ignore[no-untyped-call]
         built = network.build_network(
-            knobs, input_shape, num_outputs, reads=reads, vocabulary=vocabulary, **given
+            knobs,
+            input_shape,
+            num_outputs,
+            reads=reads,
+            vocabulary=vocabulary,
+            variables=variables,
+            horizon=horizon,
         )
         layers = cost.layers(built, _example(reads, input_shape))
     told = [layer for layer in layers if layer.kind != "Identity"]

@@ -277,7 +277,8 @@ def _calendar(
         return ROWS
     if longest.doubt:
         where = f"column {time!r}"
-        problems.append(Problem(where, *longest.doubt, kind="time stamps", level="note"))
+        what, remedy = longest.doubt
+        problems.append(Problem(where, what, remedy, kind="time stamps", level="note"))
     if layout.frequency is not None:
         return timelinecalendar.named(layout.frequency, longest)
     if (found := timelinecalendar.find(longest)) is not None:

@@ -48,8 +48,8 @@ class Stamps:
     present: Bools
     form: str
     """How they are written, as ``read`` takes it again; 'numbers …' if they are no dates."""
-    doubt: tuple[str, ...] = ()
-    """What else they could say, and how they were read; empty: nothing else."""
+    doubt: tuple[str, str] | None = None
+    """What else they could say, and how they were read; None: nothing else."""
 
     @property
     def are_dates(self) -> bool:
@@ -154,15 +154,17 @@ def _of_texts(column: pl.Series, form: str | None) -> Stamps | None:
     return replace(_of(best[1], best[0]), doubt=_doubt(best[0], best[1], rows))
 
 
-def _doubt(form: str, dates: pl.Series, rows: list[tuple[str, pl.Series]]) -> tuple[str, ...]:
+def _doubt(
+    form: str, dates: pl.Series, rows: list[tuple[str, pl.Series]]
+) -> tuple[str, str] | None:
     """Whether day and month could be meant the other way round in every cell."""
     both = ("day-month-year", "month-day-year")
     if form not in both:
-        return ()
+        return None
     (other,) = (name for name in both if name != form)
     found = [read for name, read in rows if name == other]
     if not found or found[0].null_count() > dates.null_count() or (found[0] == dates).all():
-        return ()
+        return None
     what = f"each date could be {form} or {other}"
     remedy = f"read as {form}, which gives the more even steps; if that is wrong, write 2021-02-28"
     return what, remedy

@@ -160,6 +160,7 @@ def _factor(pp: Tensor) -> Tensor:
     """
     size_G = pp.diagonal(dim1=1, dim2=2).amax(1)
     eye = torch.eye(pp.shape[1], dtype=pp.dtype)
+    factor: Tensor
     factor, failed_G = torch.linalg.cholesky_ex(pp)
     for share in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
         if not failed_G.any():
