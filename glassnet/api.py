@@ -30,7 +30,8 @@ from glassnet.data import memory
 from glassnet.diagnosis import Diagnosis
 from glassnet.diagnosis import page as diagnosis_page
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate, Evaluation, ending, report
+from glassnet.evaluate import Evaluation, ending, report
+from glassnet.evaluate.intervals import Estimate
 from glassnet.explain import asked, evidence, seen, sequences
 from glassnet.explain import trace as tracing
 from glassnet.explain.example import one_network

@@ -26,6 +26,8 @@ TRIALS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 28, 28), 10), ((20,), 10
 """Inputs and outputs for a network whose file names none: a small image, the row of a table."""
 TOKENS, VOCABULARY, CLASSES = 64, 8000, 2
 """Length of a text, different tokens, and classes, for a network that reads texts."""
+HISTORY = (7, 336, 96)
+"""Variables, steps of the past and steps ahead: those of ETTh1."""
 SIGNAL = (4, 200)
 """Channels and steps of a sequence of numbers, such as 200 letters of DNA."""
 
@@ -83,6 +85,8 @@ def draw(
     reads = reads or network.reads(knobs.name)[0]
     if reads in ("signals", "frames"):
         return _drawn(knobs, input_shape or SIGNAL, num_outputs or CLASSES, reads)
+    if reads == "forecast":
+        return _of_forecasts(knobs, input_shape or HISTORY, num_outputs or 1)
     if reads != "numbers":
         return _of_texts(knobs, reads, input_shape, num_outputs, vocabulary)
     if vocabulary is not None:
@@ -97,6 +101,19 @@ def draw(
         except UserError:  # an image is nothing for it; the next trial may be
             continue
     return _drawn(knobs, *trials[-1])
+
+
+def _of_forecasts(knobs: NetworkKnobs, shape: tuple[int, ...], num_outputs: int) -> Blueprint:
+    """A network that continues series."""
+    if len(shape) != 3:
+        raise UserError(
+            f"--input {'x'.join(map(str, shape))}: network {knobs.name} forecasts; expected "
+            "variables x steps of the past x steps ahead, as in --input "
+            f"{'x'.join(map(str, HISTORY))}."
+        )
+    variables, past, horizon = shape
+    whole = (variables, past + horizon)
+    return _drawn(knobs, whole, num_outputs, "forecast", variables=variables, horizon=horizon)
 
 
 def _of_texts(
@@ -129,6 +146,8 @@ def _drawn(
     num_outputs: int,
     reads: str = "numbers",
     vocabulary: int | None = None,
+    variables: int = 0,
+    horizon: int = 0,
 ) -> Blueprint:
     own = knobs.name.endswith(".py")  # a user's own network may look at its numbers
     with ExitStack() as stack:
@@ -136,7 +155,13 @@ def _drawn(
             stack.enter_context(torch.device("meta"))
             stack.enter_context(Undrawn())  # type: ignore[no-untyped-call]
         built = network.build_network(
-            knobs, input_shape, num_outputs, reads=reads, vocabulary=vocabulary
+            knobs,
+            input_shape,
+            num_outputs,
+            reads=reads,
+            vocabulary=vocabulary,
+            variables=variables,
+            horizon=horizon,
         )
         layers = cost.layers(built, _example(reads, input_shape))
     told = [layer for layer in layers if layer.kind != "Identity"]
@@ -154,7 +179,7 @@ def _drawn(
 
 def _example(reads: str, input_shape: tuple[int, ...]) -> Tensor:
     """One example of what a network reads; no token of it is padding."""
-    if reads in ("numbers", "signals", "frames"):
+    if reads in ("numbers", "signals", "frames", "forecast"):
         return torch.zeros(1, *input_shape)
     sides = (2,) if reads == "pairs" else ()
     return torch.ones(1, *sides, *input_shape, dtype=torch.int64)

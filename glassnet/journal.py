@@ -66,11 +66,16 @@ class Journal:
         return means["loss"]
 
     def end_epoch(self, step: int, epoch: int, scores: Scores | None) -> float:
-        """Make a row of the validation scores, if any; return the epoch's mean training loss."""
-        loss = self.epoch_sum / max(1, self.epoch_steps)
+        """Make a row of the validation scores, if any; return the epoch's mean training loss.
+
+        Before the first step there is none: it is NaN, and not in the row.
+        """
+        loss = self.epoch_sum / self.epoch_steps if self.epoch_steps else math.nan
         self.epoch_sum, self.epoch_steps = 0.0, 0
         if scores is not None:
-            row = {"step": step, "epoch": epoch, "epoch_loss": loss, "validation": dict(scores)}
+            row: dict[str, Any] = {"step": step, "epoch": epoch, "validation": dict(scores)}
+            if not math.isnan(loss):
+                row["epoch_loss"] = loss
             if self.line is not None:
                 row["line"] = self.line()
             self.rows.append(row)

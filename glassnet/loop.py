@@ -87,6 +87,7 @@ class Progress:
 
     step: int = 0
     best_epoch: int = -1
+    """-1: none yet, or the weights of before the first step."""
     best_scores: Scores = field(default_factory=dict)
     last_epoch: int = -1
     last_scores: Scores = field(default_factory=dict)
@@ -127,12 +128,20 @@ class Training(Generic[R, B]):
     def go(self, stop: threading.Event) -> Iterator[Event]:
         """Run epoch after epoch until all are done, or ``stop`` is set."""
         while not (self.is_over or stop.is_set()):
+            if self._start_is_asked:
+                yield self._validate(-1, self.data.positions(0)[1])
             if self.now.ended and not self.now.first_steps:
                 yield self.save()  # whatever happens to the refit, there is a network
                 yield self._begin_refit()
+                continue  # which is over if it has no epoch
             epoch = (self.now.step - self.now.first_steps) // self.steps_per_epoch
             yield from self._epoch(epoch, stop)
         yield self.save()
+        if self.is_over and self._keeps_start:
+            yield Warned(
+                "no epoch was better on the validation rows than the beginning, whose weights are "
+                "kept"
+            )
         status = "finished" if self.is_over else "interrupted"
         self.run.update_info(status=status, step=self.now.step, scores=self.scores)
 
@@ -227,17 +236,27 @@ class Training(Generic[R, B]):
             self.now.ended = f"no better validation score for {patience} epochs"
         return Validated(self.now.step, epoch, scores, train_loss, best)
 
+    @property
+    def _start_is_asked(self) -> bool:
+        """Whether the weights before the first step are a candidate, and not scored yet."""
+        return self.task.start_answers and self.keeps_best and not (self.now.step or self.best)
+
+    @property
+    def _keeps_start(self) -> bool:
+        return self.keeps_best and bool(self.best) and self.now.best_epoch < 0
+
     def _begin_refit(self) -> Refitting:
         """Keep the validated weights apart, and begin anew with all rows but the test's."""
         kept = self.best if self.keeps_best else self._weights()
         self.run.write_tensors("validated.safetensors", kept)
         self.now.first_steps = self.now.step
         self._start_anew(fresh=True)
+        self.now.refitted = not self._refit_epochs
         return Refitting(self.now.step, self.now.step + self.num_steps, self._refit_epochs)
 
     @property
     def _refit_epochs(self) -> int:
-        """As many as gave the weights that were kept."""
+        """As many as gave the weights that were kept; none if those are of before the first."""
         return self.now.best_epoch + 1 if self.keeps_best else self.now.last_epoch + 1
 
     def _start_anew(self, *, fresh: bool) -> None:
@@ -303,7 +322,8 @@ class Training(Generic[R, B]):
         """Keep what can be kept, and say what happened."""
         self._write_kept()
         self.run.update_info(status="diverged", step=step, scores=self.scores)
-        kept = f"the weights of epoch {self.now.best_epoch + 1}" if self.best else "no weights yet"
+        of = "the beginning" if self._keeps_start else f"epoch {self.now.best_epoch + 1}"
+        kept = f"the weights of {of}" if self.best else "no weights yet"
         batch = step % self.steps_per_epoch + 1
         return UserError(
             f"The loss became NaN or infinite at step {step + 1} (epoch "
@@ -423,7 +443,7 @@ def _prepare(
     warnings += [*parts.notes, *damages]
     if state is not None:
         training.restore(state)
-    run.cut_rows(training.now.step)
+    run.cut_rows(-1 if state is None else training.now.step)  # step 0 may have a row
     return training, warnings
 
 

@@ -608,6 +608,10 @@ def _explain(model: type[BaseModel], error: Any, prefix: str) -> str:
         close = leaves or [by_leaf[k] for k in get_close_matches(leaf, by_leaf, 1)]
         hint = f" Did you mean '{close[0]}'?" if close else ""
         return f"Unknown knob '{name}'.{hint} `glassnet train --help` lists all, and `tasks NAME`."
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        whole = name.rpartition(".")[0]
+        about = next((k.help for k in knobs(model) if f"{prefix}{k.name}" == whole), "")
+        return f"{whole}: expected more than {len(error['input'])} values. {about}"
     if error["type"] == "missing":
         about = next((k.help for k in knobs(model) if f"{prefix}{k.name}" == name), "")
         return f"The recipe lacks '{name}': {about}"

@@ -85,10 +85,13 @@ class Screen:
             best = "  best so far" if event.best else ""
             epoch = f"epoch {event.epoch + 1}/{self.num_epochs}"
             self.bar.update(self.line, description=epoch, completed=event.step)
-            self.say(f"{epoch}  training loss {event.train_loss:.4f}  validation {scores}{best}")
+            begun = event.epoch >= 0
+            loss = f"training loss {event.train_loss:.4f}" if begun else "before the first step"
+            self.say(f"{epoch}  {loss}  validation {scores}{best if begun else ''}")
         elif isinstance(event, Refitting):
             self.bar.update(self.line, description="refit", total=event.num_steps)
-            self.say(f"refit: {event.epochs} epochs on training and validation rows together")
+            way = f"{event.epochs} epochs" if event.epochs else "the beginning, solved anew"
+            self.say(f"refit: {way} on training and validation rows together")
         elif isinstance(event, Warned):
             self.say(f"note: {event.message}")
         elif isinstance(event, Finished):

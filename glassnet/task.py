@@ -410,6 +410,10 @@ class Task(Generic[R, B]):
     start: Callable[[R, nn.Module, Data[B]], Sequence[str]] = lambda *_: ()
     """Give a fresh network other first weights than its own, such as published ones, once and
     before its learner is made; returns what the user should know, a sentence each."""
+    start_answers: bool = False
+    """Whether what ``start`` gives is an answer already, as that of a regression solved in closed
+    form: then it is scored before the first step, as epoch 0, and its weights are kept if no epoch
+    is better. A refit then solves it anew, with the rows of the validation too."""
     learner: Callable[[R, nn.Module, Data[B]], Learner[B]]
     layers: Callable[[R, nn.Module], Table | None] = lambda *_: None
     """Recipe and network -> when each part of it learns, for people; None: all, from the start."""
@@ -491,8 +495,10 @@ class Validated:
 
     step: int
     epoch: int
+    """Counted from 0; -1: before the first step, where ``Task.start_answers``."""
     scores: Scores
     train_loss: float
+    """NaN before the first step."""
     best: bool
 
 

@@ -21,7 +21,7 @@ from glassnet.diagnosis.curve import Curve, Point
 from glassnet.diagnosis.references import LINEAR, TREE, TRIVIAL, Conflicts, Drift
 from glassnet.diagnosis.verdict import Finding, Gap, Level, Measured, judge_all, state
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate
+from glassnet.evaluate.intervals import Estimate
 from glassnet.metrics import CLASSIFICATION, REGRESSION
 
 PIXELS, DIGITS = load_digits(return_X_y=True)

@@ -20,7 +20,8 @@ from trainings import table
 import glassnet
 from glassnet import evaluate, metrics
 from glassnet.errors import UserError
-from glassnet.evaluate import bootstrap, estimates, wilson
+from glassnet.evaluate import paired
+from glassnet.evaluate.intervals import Estimate, bootstrap, estimates, wilson
 from glassnet.run import Run
 from glassnet.task import Metric, Outcome
 
@@ -53,6 +54,64 @@ def test_the_bootstrap_of_a_mean_agrees_with_its_standard_error() -> None:
     half = 1.96 * float(values.std()) / 20
     assert low == pytest.approx(float(values.mean()) - half, abs=0.15 * half)
     assert high == pytest.approx(float(values.mean()) + half, abs=0.15 * half)
+
+
+def shares(*right: bool) -> Outcome:
+    """Answers to examples, right or wrong."""
+    return Outcome(torch.tensor(right, dtype=torch.float64), torch.zeros(len(right)))
+
+
+RIGHT = Metric("accuracy", mean, proportion=True)
+
+
+def test_a_method_is_better_only_if_its_lead_on_the_same_examples_is_beyond_chance() -> None:
+    torch.manual_seed(0)
+    hard = torch.rand(300) < 0.5
+    own, one_more, another = hard.clone(), hard.clone(), hard.clone()
+    one_more[hard.logical_not().nonzero()[:1]] = True
+    another[hard.logical_not().nonzero()[:30]] = True
+    others = {"one more": shares(*one_more), "another": shares(*another), "half": shares(*~hard)}
+    plain = {name: estimates((RIGHT,), outcome) for name, outcome in others.items()}
+    figures = estimates((RIGHT,), shares(*own))
+    # Beside each other, the intervals of the two figures say nothing: they overlap.
+    assert plain["another"]["accuracy"].low < figures["accuracy"].high
+    gains = paired.differences([RIGHT], shares(*own), others)
+    better, equal = paired.told([RIGHT], figures, plain, gains)
+    assert "Plainer methods are better" in better and "another (0.1000 better" in better
+    assert "As good as the network" in equal and "one more (0.0033 better" in equal
+    assert "one more" not in better and "another" not in equal
+
+
+def test_a_handful_of_examples_tells_nothing_apart() -> None:
+    own, other = shares(*[False] * 5), shares(*[True] * 5)
+    assert paired.difference(RIGHT, own, other) is None
+    (note,) = paired.told(
+        [RIGHT], {"accuracy": Estimate(0, 0, 1)}, {"a": {"accuracy": Estimate(1, 0, 1)}}, {}
+    )
+    assert "cannot be told" in note
+
+
+def test_what_the_network_beats_beyond_chance_is_not_worth_a_note() -> None:
+    own, other = shares(*[True] * 50), shares(*[True, False] * 25)
+    gains = paired.differences([RIGHT], own, {"a": other})
+    assert gains["a"].low > 0
+    figures = {"accuracy": Estimate(1, 1, 1)}
+    assert not list(paired.told([RIGHT], figures, {"a": figures}, gains))
+
+
+def test_examples_that_hang_together_are_drawn_together() -> None:
+    def blocks(outcome: Outcome) -> Outcome:
+        means = outcome.outputs.unflatten(0, (-1, 50)).mean(1)
+        return Outcome(means, means)
+
+    torch.manual_seed(0)
+    # Ten stretches of fifty examples that are all alike: ten examples, not five hundred.
+    lead = torch.randn(10, dtype=torch.float64).repeat_interleave(50) + 0.3
+    own, other = Outcome(lead, lead), Outcome(0 * lead, lead)
+    alone = paired.difference(Metric("mean", mean), own, other)
+    together = paired.difference(Metric("mean", mean, blocks=blocks), own, other)
+    assert alone is not None and together is not None
+    assert together.high - together.low > 4 * (alone.high - alone.low)
 
 
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:

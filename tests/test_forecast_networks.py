@@ -213,6 +213,14 @@ def test_gaps_in_past_and_future_do_not_keep_from_a_regression() -> None:
     assert error < 0.2 * of_mean
 
 
+def test_series_that_repeat_themselves_exactly_are_regressed_all_the_same() -> None:
+    steps = torch.arange(3000)
+    pulses = torch.stack([(steps % 11 == 0), (steps % 7 == 0), (steps % 11 == 0)], 1).float()
+    network = built("dlinear", 2, 85, 7, known=1)
+    _, error, of_mean = begun(network, pulses, 85, 7, variables=2)
+    assert error < 1e-3 * of_mean
+
+
 @pytest.mark.parametrize("windows", [1, 2, 5])
 def test_a_handful_of_windows_suffices(windows: int) -> None:
     network = built("dlinear", 1, 6, 2)

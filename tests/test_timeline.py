@@ -55,6 +55,18 @@ def daily(path: Path, steps: int = 300, start: dt.date = DAY) -> Path:
         (["1577836800", "1577840400", "1577844000"], "hourly", "2020-01-01 03:00"),
         (["2020-03-01T10:00:00+01:00", "2020-03-01T11:00:00+01:00", "2020-03-01T12:00:00+01:00"],
          "hourly", "2020-03-01 13:00"),
+        (["Jan-1-1995", "Feb-1-1995", "Mar-1-1995"], "monthly", "1995-04-01"),
+        (["Jan-98", "Feb-98", "Mar-98"], "monthly", "1998-04"),
+        (["Jan 1995", "Feb 1995", "Mar 1995"], "monthly", "1995-04"),
+        (["1995M01", "1995M02", "1995M03"], "monthly", "1995-04"),
+        (["2020W52", "2020W53", "2021W01"], "weekly", "2021-01-11"),
+        (["2021-W05-1", "2021-W06-1", "2021-W07-1"], "weekly", "2021-02-22"),
+        (["2021-05-01 00:00:00+00:00", "2021-05-02 00:00:00+00:00", "2021-05-03 00:00:00+00:00"],
+         "daily", "2021-05-04"),
+        (["2021-05-01 00:00:00 UTC", "2021-05-01 01:00:00 UTC", "2021-05-01 02:00:00 UTC"],
+         "hourly", "2021-05-01 03:00"),
+        (["Fri 01 Jan 2021", "Sat 02 Jan 2021", "Sun 03 Jan 2021"], "daily", "2021-01-04"),
+        (["1577836800000", "1577840400000", "1577844000000"], "hourly", "2020-01-01 03:00"),
     ],
 )  # fmt: skip
 def test_time_stamps_are_read_as_people_write_them(
@@ -105,6 +117,69 @@ def test_uneven_stamps_are_rows_and_told_or_averaged_on_request() -> None:
     assert "not even" in rows.problems[0].what
     even = timelinefiles.read(frame, Layout(frequency="day")).series[0].values[:, 0]
     assert even.tolist() == [3.0, 7.0]
+
+
+def test_dates_that_can_be_meant_in_two_ways_are_told() -> None:
+    months = [f"01/{month:02d}/{year}" for year in (1995, 1996) for month in range(1, 13)]
+    found = timelinefiles.read(pl.DataFrame({"when": months, "x": range(24)}), Layout())
+    assert found.calendar.name == "monthly"
+    (told,) = found.problems
+    assert told.what == "each date could be day-month-year or month-day-year"
+    assert told.remedy.startswith("read as day-month-year")
+    days = [f"{(DAY + dt.timedelta(n)):%d/%m/%Y}" for n in range(40)]
+    assert not timelinefiles.read(pl.DataFrame({"when": days, "x": range(40)}), Layout()).problems
+
+
+@pytest.mark.parametrize(
+    ("columns", "time", "calendar"),
+    [
+        ({"Year": [2020] * 3, "Month": [2, 2, 3], "Day": [28, 29, 1]}, "Year+Month+Day", "daily"),
+        ({"YEAR": [1999] * 3 + [2000], "MO": [10, 11, 12, 1]}, "YEAR+MO", "monthly"),
+        ({"year": [2000] * 3, "month": ["Jan", "Feb", "Mar"]}, "year+month", "monthly"),
+        ({"year": [2020] * 3, "doy": [59, 60, 61]}, "year+doy", "daily"),
+    ],
+)
+def test_stamps_in_several_columns_are_joined(
+    columns: dict[str, list[object]], time: str, calendar: str
+) -> None:
+    frame = pl.DataFrame({**columns, "x": [float(n) for n in range(len(columns.popitem()[1]))]})
+    found = timelinefiles.read(frame, Layout())
+    assert (found.time, found.calendar.name, found.columns) == (time, calendar, ["x"])
+
+
+def test_a_calendar_with_a_column_for_each_month_is_one_monthly_series() -> None:
+    names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    years = {name: [n + 0.5, n + 12.5] for n, name in enumerate(names)}
+    frame = pl.DataFrame({"Year": [2001, 2002], **years, "Mean": [6.0, 18.0]})
+    found = timelinefiles.read(frame, Layout())
+    assert found.calendar.name == "monthly"
+    assert found.columns == ["value"]
+    assert found.series[0].values[:, 0].tolist() == [n + 0.5 for n in range(24)]
+    (told,) = found.problems
+    assert "Mean is not read" in told.remedy and "--time Year" in told.remedy
+    assert timelinefiles.read(frame, Layout(time="Year")).columns == [*names, "Mean"]
+
+
+def test_the_numbers_of_rows_that_a_program_wrote_are_not_forecast(tmp_path: Path) -> None:
+    frame = pl.read_csv(daily(tmp_path / "a.csv"))
+    with_numbers = frame.insert_column(0, pl.Series("", range(len(frame))))
+    with_numbers.write_csv(tmp_path / "b.csv")
+    assert sources.look(tmp_path / "b.csv").details["variables"] == ["x"]
+
+
+def test_a_short_series_among_many_is_left_out_and_shortens_no_forecast(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    lengths = [40] * 12 + [6]
+    rows = [":".join([f"T{n}", "2000-01-01 00-00-00", ",".join(map(str, draw.normal(size=size)))])
+            for n, size in enumerate(lengths)]  # fmt: skip
+    head = ["@attribute series_name string", "@attribute start_timestamp date",
+            "@frequency yearly", "@horizon 4", "@data"]  # fmt: skip
+    path = tmp_path / "a.tsf"
+    path.write_text("\n".join([*head, *rows]))
+    assert sources.look(path).kind == "timeline"
+    source = timeline.open_timeline(path, Wishes())
+    assert source.plan.horizon == 4
+    assert any("too few steps" in problem.what for problem in source.problems)
 
 
 def test_seasons_are_found_where_they_are_and_not_in_a_random_walk() -> None:
@@ -259,6 +334,17 @@ def test_a_table_over_time_is_forecast_and_other_tables_are_not(tmp_path: Path) 
               "amount": draw.normal(size=300)}  # fmt: skip
     pl.DataFrame(orders).write_csv(tmp_path / "orders.csv")
     assert sources.look(tmp_path / "orders.csv").kind == "table"
+    (told,) = [p for p in sources.look(tmp_path / "orders.csv").problems if "--task" in p.remedy]
+    assert "time stamps in 300 rows" in told.what
+    uneven = [dt.datetime(2021, 1, 1) + dt.timedelta(hours=n + float(draw.random()))
+              for n in range(60)]  # fmt: skip
+    pl.DataFrame({"when": uneven, "x": draw.normal(size=60)}).write_csv(tmp_path / "log.csv")
+    assert sources.look(tmp_path / "log.csv").kind == "timeline"
+    twice = pl.read_csv(tmp_path / "a.csv")
+    pl.concat([twice, twice[7:9]]).sort("date").write_csv(tmp_path / "twice.csv")
+    look = sources.look(tmp_path / "twice.csv")
+    assert look.kind == "timeline"
+    assert any("occur more than once" in problem.what for problem in look.problems)
     task, _ = catalog.resolve(str(tmp_path / "a.csv"), {"target": "x", "task": "table-regression"})
     assert task.recipe.__name__ == "TableRegression"
 

@@ -76,6 +76,11 @@ def look(reference: str | Path, target: str | None = None, mirror: str | None = 
     path = locate(reference, mirror)
     entry = named(reference)
     target = target or (entry.target if entry else None)
+    if (Path(str(path)) / "run.json").is_file():
+        raise UserError(
+            f"{reference} is a run folder, not data. `glassnet evaluate`, `explain` and `diagnose` "
+            "look into it; its report.html is for people."
+        )
     for reader in OWN_READERS:
         found = importlib.import_module(f"glassnet.data.{reader}").look(path, target)
         if found is not None:
@@ -256,7 +261,7 @@ def _rare_classes(where: Path | str, counts: Counter[str]) -> Iterator[Problem]:
 
 
 def _look_at_table(path: str | Path, target: str | None) -> Look:
-    from glassnet.data import tablefiles, tables, textlayouts, texts
+    from glassnet.data import tablefiles, tables, textlayouts, texts, timelinelook
 
     read = tablefiles.read(path, target)
     frame = tablefiles.missing_to_null(read.frame, target)
@@ -268,6 +273,8 @@ def _look_at_table(path: str | Path, target: str | None) -> Look:
     if (found := textlayouts.in_table(read, columns, target, str(path))) is not None:
         return texts.look_at(found, path)
     problems = [*read.problems, *_odd_columns(columns, target), *_repeated_rows(path, frame)]
+    if target is None:
+        problems += timelinelook.note(frame)
     summary = [
         ("Kind", "table"),
         *([("Read from", read.about)] if read.about else []),

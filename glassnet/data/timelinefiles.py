@@ -21,6 +21,7 @@ from glassnet.data.frames import as_frame
 from glassnet.data.parts import part_of
 from glassnet.data.tables import require_column
 from glassnet.data.timelinecalendar import ROWS, Calendar
+from glassnet.data.timelinejoined import wide, with_one_stamp
 from glassnet.data.timelinestamps import Stamps
 from glassnet.data.timelinesteps import Stamped, Timeline, numbers, on_calendar
 from glassnet.errors import UserError
@@ -40,6 +41,10 @@ class Timelines:
     by: str | None
     """The column with the names of the series."""
     separator: str = ","
+    horizon: int | None = None
+    """How many steps ahead the file asks for; None: it does not say."""
+    repeated: int = 0
+    """Time stamps that stand twice in their series."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -65,7 +70,10 @@ def read(data: Any, layout: Layout) -> Timelines:
         UserError: If there is no such file or column, or no column of numbers.
     """
     if isinstance(data, str | Path):
-        return _arranged(_frames(Path(str(data)), data, layout), str(data), layout)
+        found = _arranged(_frames(Path(str(data)), data, layout), str(data), layout)
+        if Path(str(data)).suffix.lower() == ".tsf":
+            found.horizon = tsf.horizon(Path(str(data)))
+        return found
     origin = f"a {type(data).__module__.split('.')[0]} frame"
     return _arranged([("", as_frame(data))], origin, layout)
 
@@ -92,6 +100,7 @@ def _table(reference: str | Path) -> pl.DataFrame:
 def _arranged(frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layout) -> Timelines:
     """All series of all tables, on one calendar."""
     problems: list[Problem] = []
+    _tell_wide(frames[0][1], layout, problems)
     frames = [(name, with_one_stamp(frame, layout.time)) for name, frame in frames]
     head = frames[0][1]
     for name, role in ((layout.time, "time stamps"), (layout.by, "names of series")):
@@ -121,7 +130,13 @@ def _arranged(frames: list[tuple[str, pl.DataFrame]], origin: str, layout: Layou
         origin, [one for one in series if len(one.values)], columns, calendar, time, by
     )
     found.problems = problems
+    found.repeated = sum(_repeated(stamps) for *_, stamps in stamped if stamps is not None)
     return found
+
+
+def _repeated(stamps: Stamps) -> int:
+    there = stamps.values[stamps.present]
+    return len(there) - len(np.unique(there))
 
 
 # --- Which column is what -------------------------------------------------------------------------
@@ -140,36 +155,34 @@ def time_column(frame: pl.DataFrame) -> str | None:
     for name in frame.columns:
         if timelinestamps.TIMELY.match(name) and timelinestamps.read(frame[name], timely=True):
             return name
+    first = frame.columns[0]
+    if UNNAMED.match(first) and (stamps := timelinestamps.read(frame[first], timely=True)):
+        years = stamps.values[stamps.present]
+        if stamps.form == "years" and len(years) > 2 and (np.diff(years) > 0).all():
+            return first
     return None
 
 
-PARTS = ("year", "quarter", "month", "day", "hour")
+UNNAMED = re.compile(r"(?i)^(|unnamed.*|rownames|index|column_1)$")
+"""What the names of rows stand under that a program has written beside a table."""
 
 
-def with_one_stamp(frame: pl.DataFrame, time: str | None = None) -> pl.DataFrame:
-    """Join a year and a month, quarter or day that stand in columns of their own."""
-    names = {name.lower(): name for name in frame.columns}
-    given = [names[part] for part in PARTS if part in names]
-    if time is not None and time not in frame.columns:
-        if time != "+".join(given):
-            return frame
-    elif time is not None or len(given) < 2 or given[0].lower() != "year":
-        return frame
-    whole = {name.lower(): frame[name].cast(pl.Float64, strict=False) for name in given}
-    if any(column.null_count() for column in whole.values()):
-        return frame
-    month = whole.get("month", (whole["quarter"] - 1) * 3 + 1 if "quarter" in whole else None)
-    pieces = [whole["year"].cast(pl.Int64).cast(pl.String)]
-    for part in (month, whole.get("day")):
-        text = "01" if part is None else part.cast(pl.Int64).cast(pl.String).str.zfill(2)
-        pieces.append(pieces[0].str.replace(".*", "-") + text)
-    if "hour" in whole:
-        pieces.append(" " + whole["hour"].cast(pl.Int64).cast(pl.String).str.zfill(2) + ":00")
-    joined = pieces[0]
-    for piece in pieces[1:]:
-        joined = joined + piece
-    stamp = joined.alias("+".join(given))
-    return frame.drop(given).insert_column(0, stamp)
+def _tell_wide(frame: pl.DataFrame, layout: Layout, problems: list[Problem]) -> None:
+    found = wide(frame)
+    if found is None or layout.time not in (None, found.time):
+        return
+    names = list(found.months)
+    left = f"; {', '.join(found.others)} is not read" if found.others else ""
+    problems.append(
+        Problem(
+            f"columns {names[0]} … {names[-1]}",
+            f"a calendar: a row for each {found.year}, a column for each month",
+            f"read as one monthly series, called value{left}; for twelve yearly series say --time "
+            f"{found.year}",
+            kind="calendar",
+            level="note",
+        )
+    )
 
 
 def _series_column(frame: pl.DataFrame, time: str | None) -> str | None:
@@ -205,8 +218,7 @@ def _columns(
         if name in (time, by):
             continue
         column = frame[name]
-        is_index = name == "" or bool(re.match(r"(?i)^(unnamed.*|rownames|index)$", name))
-        if numbers(column) is not None and not is_index:
+        if numbers(column) is not None and not _is_index(column):
             found.append(name)
         else:
             others.append(name)
@@ -214,6 +226,20 @@ def _columns(
         listed = ", ".join(repr(name) for name in others[:10])
         problems.append(Problem(f"column {listed}", "holds no measured numbers", "not read"))
     return found
+
+
+def _is_index(column: pl.Series) -> bool:
+    """Whether a program counted the rows there."""
+    if UNNAMED.match(column.name) and column.name != "column_1":  # which may be a real column
+        return True
+    if not re.match(r"(?i)^(column_1|id|row|row_?id|nr|no|number)$", column.name):
+        return False
+    found = numbers(column)
+    return (
+        found is not None
+        and len(found) > 1
+        and bool((found.diff()[1:] == 1).fill_null(False).all())
+    )
 
 
 # --- Steps ----------------------------------------------------------------------------------------
@@ -249,6 +275,10 @@ def _calendar(
                   key=lambda stamps: int(stamps.present.sum()), default=None)  # fmt: skip
     if longest is None:
         return ROWS
+    if longest.doubt:
+        where = f"column {time!r}"
+        what, remedy = longest.doubt
+        problems.append(Problem(where, what, remedy, kind="time stamps", level="note"))
     if layout.frequency is not None:
         return timelinecalendar.named(layout.frequency, longest)
     if (found := timelinecalendar.find(longest)) is not None:

@@ -78,9 +78,11 @@ def make(found: Timelines, variables: int, wishes: Wishes) -> Plan:
     ]
     seasons = timelineseasons.find(learned, found.calendar)
     typical = int(np.median([len(values) for values in learned]))
-    rest = min(end - test for _, test, end in cuts) if wishes.test or wishes.parts else typical
-    validated = min(test - train for train, test, _ in cuts)
-    horizon = wishes.horizon or _horizon(seasons, found.calendar, typical, min(rest, validated))
+    # Of many series, one that is too short for a part is left out, and does not decide.
+    shortest = _usual_length([test - train for train, test, _ in cuts])
+    if wishes.test or wishes.parts:
+        shortest = min(shortest, _usual_length([end - test for _, test, end in cuts]))
+    horizon = wishes.horizon or _horizon(found, seasons, typical, shortest)
     context = wishes.context or _context(seasons, horizon, typical)
     plan = _origins(found, series, cuts, context, horizon, wishes)
     return Plan(*plan, context, horizon, seasons)
@@ -120,16 +122,26 @@ def _cuts(series: Sequence[Timeline], wishes: Wishes) -> list[tuple[int, int, in
     return cuts
 
 
-def _horizon(seasons: Sequence[int], calendar: Calendar, typical: int, shortest: int) -> int:
-    """A season, else what people plan for; not more than a third of the shortest part."""
+MANY = 8
+"""Series from which on a part with one window of each says enough."""
+
+
+def _usual_length(lengths: Sequence[int]) -> int:
+    """How many steps of a part a horizon may take: half, so that there are some windows."""
+    return int(np.median(lengths)) if len(lengths) >= MANY else min(lengths) // 2
+
+
+def _horizon(found: Timelines, seasons: Sequence[int], typical: int, most: int) -> int:
+    """What the file asks for, a season, or what people plan for; at most ``most``."""
+    calendar = found.calendar
     usual = {"months": 12 // min(12, calendar.count), "business days": 5}.get(calendar.unit, 7)
     if calendar.unit == "months" and calendar.count >= 12:
         usual = 5
     if calendar.unit == "seconds" and calendar.count < DAY:
         usual = min(96, max(12, DAY // calendar.count))
     fitting = [season for season in seasons if season <= 96]
-    wanted = fitting[0] if fitting else usual
-    return max(1, min(wanted, shortest // 2, typical // 4))
+    wanted = found.horizon or (fitting[0] if fitting else usual)
+    return max(1, min(wanted, most, typical // 4))
 
 
 def _context(seasons: Sequence[int], horizon: int, typical: int) -> int:

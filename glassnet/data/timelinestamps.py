@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -22,9 +22,15 @@ TIMELY = re.compile(
 MICRO = 1_000_000
 _QUARTER = r"^\s*(?P<year>\d{4})\s?[-:/]?\s?[Qq](?P<quarter>[1-4])\s*$"
 _QUARTER_FIRST = r"^\s*[Qq](?P<quarter>[1-4])\s?[-:/]?\s?(?P<year>\d{4})\s*$"
-ZONE = r":\d{2}(\.\d+)?\s?(Z|[+-]\d{2}:?\d{2})$"
+_ZONE = r"\s?(Z|UTC|GMT|[+-]\d{2}:?\d{2})$"
+ZONE = rf":\d{{2}}(\.\d+)?{_ZONE}"
+_WEEK = r"^(\d{4})\s?-?\s?[Ww](\d{1,2})(?:-?([1-7]))?$"
+_WEEKDAY = r"(?i)^(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?[.,]?\s+"
+FIRST_YEAR = -30_610_224_000 * 1_000_000
+"""The year 1000 in microseconds: what lies before is a year of two digits, read as four."""
 FURTHER = (
-    "%b %Y", "%B %Y", "%Y %b", "%b-%Y", "%b-%y", "%m/%Y", "%d/%m/%Y %H:%M:%S",
+    "%b %Y", "%B %Y", "%Y %b", "%b-%Y", "%b-%y", "%b %y", "%YM%m", "%b %d %Y", "%B %d %Y",
+    "%m/%Y", "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
     "%Y-%m-%d %H", "%Y-%m-%dT%H:%M", "%Y/%m/%d %H:%M:%S", "%Y%m%d %H:%M", "%Y%m%d %H:%M:%S",
     "%Y%m%dT%H%M%S", "%d-%m-%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%m-%d-%Y",
@@ -42,6 +48,8 @@ class Stamps:
     present: Bools
     form: str
     """How they are written, as ``read`` takes it again; 'numbers …' if they are no dates."""
+    doubt: tuple[str, str] | None = None
+    """What else they could say, and how they were read; None: nothing else."""
 
     @property
     def are_dates(self) -> bool:
@@ -128,11 +136,13 @@ def _number_as_date(numbers: pl.Series, name: str) -> pl.Series:
 def _of_texts(column: pl.Series, form: str | None) -> Stamps | None:
     text = column.str.strip_chars()
     if text.str.contains(ZONE).fill_null(False).any():
-        text = text.str.replace(r"\s?(Z|[+-]\d{2}:?\d{2})$", "")  # the time on local clocks
+        text = text.str.replace(_ZONE, "")  # the time on local clocks
+    if text.str.contains(_WEEKDAY).fill_null(False).any():
+        text = text.str.replace(_WEEKDAY, "")
     if form is not None:
         dates = _written(text, form)
         return _of(dates, form) if dates.null_count() <= 0.5 * len(text) else None
-    forms = [*cells.DATES, "quarters", *FURTHER]
+    forms = [*cells.DATES, "quarters", "weeks", *FURTHER]
     forms.remove("clock")
     rows = [(name, _written(text, name)) for name in forms if _likely(text, name)]
     least = 0.5 * (len(text) - text.null_count())
@@ -141,7 +151,23 @@ def _of_texts(column: pl.Series, form: str | None) -> Stamps | None:
         return None
     # Where day and month could be either, the way that gives even steps is meant.
     best = min(rows, key=lambda row: (row[1].null_count(), _unevenness(row[1])))
-    return _of(best[1], best[0])
+    return replace(_of(best[1], best[0]), doubt=_doubt(best[0], best[1], rows))
+
+
+def _doubt(
+    form: str, dates: pl.Series, rows: list[tuple[str, pl.Series]]
+) -> tuple[str, str] | None:
+    """Whether day and month could be meant the other way round in every cell."""
+    both = ("day-month-year", "month-day-year")
+    if form not in both:
+        return None
+    (other,) = (name for name in both if name != form)
+    found = [read for name, read in rows if name == other]
+    if not found or found[0].null_count() > dates.null_count() or (found[0] == dates).all():
+        return None
+    what = f"each date could be {form} or {other}"
+    remedy = f"read as {form}, which gives the more even steps; if that is wrong, write 2021-02-28"
+    return what, remedy
 
 
 def _likely(text: pl.Series, form: str) -> bool:
@@ -151,6 +177,12 @@ def _likely(text: pl.Series, form: str) -> bool:
 
 def _written(text: pl.Series, form: str) -> pl.Series:
     """Dates that are written in this form; null where not."""
+    dates = _parsed(text, form)
+    early = (dates.cast(pl.Int64) < FIRST_YEAR).fill_null(False)
+    return dates.set(early, None) if early.any() else dates
+
+
+def _parsed(text: pl.Series, form: str) -> pl.Series:
     if form in cells.DATES:
         return cells.dates(text, form)
     if form == "quarters":
@@ -160,6 +192,11 @@ def _written(text: pl.Series, form: str) -> pl.Series:
         month = (first["quarter"].fill_null(second["quarter"]).cast(pl.Int64) - 1) * 3 + 1
         whole = year + "-" + month.cast(pl.String) + "-01"
         return whole.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    if form == "weeks":
+        parts = text.str.extract_groups(_WEEK).struct.unnest()
+        day = parts.to_series(0) + "-" + parts.to_series(1).str.zfill(2) + "-"
+        day = day + parts.to_series(2).fill_null("1")
+        return day.str.to_date("%G-%V-%u", strict=False).cast(pl.Datetime("us"))
     if form == "stamps":
         return text.str.to_datetime(strict=False, time_unit="us")
     if "%d" not in form:
@@ -172,8 +209,11 @@ def _written(text: pl.Series, form: str) -> pl.Series:
 
 
 def _unevenness(dates: pl.Series) -> float:
-    steps = np.diff(dates.drop_nulls().head(5000).cast(pl.Int64).to_numpy())
-    return float(len(np.unique(steps)) + 1e6 * float(np.mean(steps < 0)))
+    """How much the steps vary, in units of their mean; it is worse that time goes back."""
+    values = dates.drop_nulls().head(5000).cast(pl.Int64).to_numpy()
+    steps = np.diff(np.unique(values))
+    spread = float(steps.std() / steps.mean()) if len(steps) else 0.0
+    return spread + 1e3 * float(np.mean(np.diff(values) < 0) if len(values) > 1 else 0)
 
 
 def _of(dates: pl.Series, form: str) -> Stamps:

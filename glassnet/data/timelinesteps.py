@@ -59,6 +59,10 @@ def on_calendar(
     order = np.argsort(moments, kind="stable")
     values, moments = values[order], moments[order]
     if calendar.unit == "rows":
+        if twice := len(moments) - len(np.unique(moments)):
+            what = f"{twice:,} time stamps occur more than once"
+            remedy = "each row is a step of its own, since there is no even calendar"
+            problems.append(Problem(where, what, remedy, kind="time stamps"))
         return Timeline(name, 0, values)
     steps, exact = calendar.steps(moments)
     return _on_steps(name, steps, exact, values, calendar, where, problems)

@@ -43,6 +43,13 @@ def frames(path: Path) -> list[tuple[str, pl.DataFrame]]:
     return found
 
 
+def horizon(path: Path) -> int | None:
+    """The steps ahead that the file's makers forecast, if it says so."""
+    head = path.read_text(encoding="utf-8", errors="replace").partition("@data")[0]
+    found = re.search(r"(?im)^@horizon\s+(\d+)\s*$", head)
+    return int(found[1]) or None if found else None
+
+
 def _series(
     path: Path, number: int, line: str, names: list[str], frequency: str
 ) -> tuple[str, pl.DataFrame]:

@@ -22,7 +22,8 @@ from glassnet.diagnosis.curve import Curve
 from glassnet.diagnosis.references import Drift, Member
 from glassnet.diagnosis.verdict import Finding, Gap, Level, Measured, judge_all
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate, estimate
+from glassnet.evaluate import joined
+from glassnet.evaluate.intervals import Estimate, estimate
 from glassnet.task import Examples, Metric, Outcome, Source, Subset
 from glassnet.trained import Trained
 
@@ -126,8 +127,8 @@ def _measure(trained: Trained, source: Source[Any], reachable: float | None) -> 
     """Everything but the learning curve."""
     metric = trained.task.metrics[0]
     members = _members(trained, source)
-    training = _joined([member.answers for member in members])
-    validation = _joined([member.validation for member in members])
+    training = joined([member.answers for member in members])
+    validation = joined([member.validation for member in members])
     answers = references.answer_all(members)
     return Measured(
         metric=metric,
@@ -187,13 +188,6 @@ def _some(examples: Examples[Any], most: int) -> Examples[Any]:
         return examples
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:most]
     return Subset(examples, order.to(examples.rows.device))
-
-
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
-    return Outcome(
-        torch.cat([outcome.outputs for outcome in outcomes]),
-        torch.cat([outcome.targets for outcome in outcomes]),
-    )
 
 
 def _level(name: str, metric: Metric, outcome: Outcome) -> Level:

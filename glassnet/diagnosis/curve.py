@@ -20,7 +20,7 @@ from torch import Tensor
 
 from glassnet import loop, progress, splits
 from glassnet.errors import UserError
-from glassnet.evaluate import Estimate, estimate
+from glassnet.evaluate.intervals import Estimate, estimate
 from glassnet.recipe import Split, to_yaml
 from glassnet.run import Run
 from glassnet.task import Event, Finished, Source, Splits, Step

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from glassnet.data.tables import TableFacts
-from glassnet.evaluate import Estimate, bootstrap
+from glassnet.evaluate.intervals import Estimate, bootstrap
 from glassnet.metrics import roc_area
 from glassnet.task import Examples, Outcome
 
@@ -201,6 +201,7 @@ def drift(member: Member) -> Drift | None:
     draw = np.random.default_rng(0)
     some = [part[draw.permutation(len(part))[:num]] for part in (train, rest)]
     x, y = np.concatenate(some), np.repeat([0, 1], num)
+    x = x[:, np.isnan(x).mean(0) < 0.5]  # the future of a series is not there
     few = _few(member.levels)
     model = HistGradientBoostingClassifier(random_state=0, max_iter=50, categorical_features=few)
     shares = cross_val_predict(model, x, y, cv=3, method="predict_proba")[:, 1]
@@ -219,7 +220,7 @@ def _telling(x: Array, y: Array, facts: Any) -> list[tuple[str, float]]:
     known = [slot.name for slot in facts.slots] if isinstance(facts, TableFacts) else []
     names = known if len(known) == x.shape[1] else [f"input {i + 1}" for i in range(x.shape[1])]
     truth = torch.from_numpy(y == 1)
-    areas = [roc_area(truth, torch.from_numpy(x[:, i].copy())) for i in range(x.shape[1])]
+    areas = [roc_area(truth, torch.from_numpy(np.nan_to_num(x[:, i]))) for i in range(x.shape[1])]
     noise = 3 * np.sqrt((2 * len(y) / 2 + 1) / (12 * (len(y) / 2) ** 2))  # of a rank sum
     order = sorted(range(len(areas)), key=lambda i: -abs(areas[i] - 0.5))
     return [(names[i], areas[i]) for i in order[:3] if abs(areas[i] - 0.5) > noise]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from glassnet.diagnosis.curve import Curve, Point
 from glassnet.diagnosis.references import LINEAR, TREE, TRIVIAL, Conflicts, Drift
-from glassnet.evaluate import Estimate
+from glassnet.evaluate.intervals import Estimate
 from glassnet.figures import short
 from glassnet.task import Metric
 

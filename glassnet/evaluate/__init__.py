@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,30 +14,13 @@ from torch import Tensor
 from glassnet import progress
 from glassnet.decisions import Decision
 from glassnet.errors import UserError
-from glassnet.figures import short
-from glassnet.task import Examples, Metric, Outcome, Reading, Review, Source
+from glassnet.evaluate import paired
+from glassnet.evaluate.intervals import Estimate, estimates
+from glassnet.task import Examples, Outcome, Reading, Review, Source
 from glassnet.trained import Trained
 from glassnet.version import __version__
 
-RESAMPLES = 1000
-COSTLY_RESAMPLES = 200
-COSTLY_WORK = 10**7
-"""For metrics that take milliseconds each: resamples, and answers that are looked at in all."""
-
 Part = Literal["validation", "test"]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its 95 % interval.
-
-    Of intervals made this way from other examples of the same kind, 95 in 100 hold the true figure
-    of these weights. What another seed or another training would give is not in it.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +35,9 @@ class Evaluation:
     """What one must know to read the figures."""
     baselines: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     """The same figures of plain methods, by name."""
+    gains: dict[str, Estimate] = field(default_factory=dict)
+    """By how much the network is better than each of them in the first figure, on the same
+    examples; below 0, it is worse. Without those that too few examples could tell apart."""
 
     def to_json(self) -> dict[str, Any]:
         """As ``glassnet evaluate --json`` prints it."""
@@ -63,7 +48,7 @@ class Evaluation:
         """What ``to_json`` wrote."""
         plain = {name: _read(found) for name, found in values.get("baselines", {}).items()}
         own = {**values, "run": Path(values["run"]), "metrics": _read(values["metrics"])}
-        return cls(**{**own, "baselines": plain})
+        return cls(**{**own, "baselines": plain, "gains": _read(values.get("gains", {}))})
 
 
 def _read(figures: dict[str, dict[str, float]]) -> dict[str, Estimate]:
@@ -86,11 +71,12 @@ def measure(
     read = reading(trained)
     figures = estimates(read.metrics, review.outcome)
     num = len(review.outcome.targets)
-    plainly = answered_plainly(trained, part, source)
-    plain = {name: estimates(read.metrics, outcome) for name, outcome in plainly.items()}
-    notes = [*read.notes, *_beaten(read.metrics, figures, plain)]
-    notes += [f"{name}: {note}." for name, found in plainly.items() for note in found.notes]
-    evaluation = Evaluation(trained.run.path, part, num, figures, notes, plain)
+    beside = answered_plainly(trained, part, source)
+    plain = {name: estimates(read.metrics, outcome) for name, outcome in beside.items()}
+    gains = paired.differences(read.metrics, review.outcome, beside)
+    notes = [*read.notes, *paired.told(read.metrics, figures, plain, gains)]
+    notes += [f"{name}: {note}." for name, found in beside.items() for note in found.notes]
+    evaluation = Evaluation(trained.run.path, part, num, figures, notes, plain, gains)
     name = "test.json" if part == "test" else "evaluation.json"
     trained.run.write_json(name, evaluation.to_json())
     return evaluation, review
@@ -150,7 +136,7 @@ def answered_plainly(trained: Trained, part: Part, source: Source[Any]) -> dict[
     folds = [trained.fold(fold) for fold in trained.run.folds()]
     if folds and part == "validation":
         each = [answered_plainly(fold, part, source) for fold in folds]
-        return {name: _joined([one[name] for one in each]) for name in trained.task.baselines}
+        return {name: joined([one[name] for one in each]) for name in trained.task.baselines}
     one = folds[-1] if folds else trained  # of a rolling validation the one that knows most
     splits = one.run.splits()
     learned = [splits.train]
@@ -167,31 +153,6 @@ def answered_plainly(trained: Trained, part: Part, source: Source[Any]) -> dict[
     return outcomes
 
 
-def _beaten(
-    metrics: Sequence[Metric],
-    figures: dict[str, Estimate],
-    plain: dict[str, dict[str, Estimate]],
-) -> list[str]:
-    """Say so if a plain method is better than the network, by the figure that comes first."""
-    first = next((metric for metric in metrics if metric.name in figures), None)
-    if first is None:
-        return []
-    sign = 1 if first.better == "higher" else -1
-    own = figures[first.name].value
-    better = [
-        f"{name} ({first.name.replace('_', ' ')} {short(found[first.name].value)})"
-        for name, found in plain.items()
-        if first.name in found and sign * (found[first.name].value - own) > 0
-    ]
-    if not better:
-        return []
-    return [
-        f"Plainer methods are better here than the network ({short(own)}): {', '.join(better)}. "
-        "Look whether the intervals are far apart; if they are, train longer, choose another "
-        "network, or take the plain method."
-    ]
-
-
 def record_opening(trained: Trained) -> None:
     """Note that the seal is broken, before anything is seen."""
     run = (trained.run.folds() or [trained.run])[0]
@@ -201,52 +162,8 @@ def record_opening(trained: Trained) -> None:
     trained.run.append("test-openings.jsonl", {"opened": opened, "glassnet": __version__})
 
 
-def estimates(metrics: tuple[Metric, ...], outcome: Outcome) -> dict[str, Estimate]:
-    """Compute every metric that is defined for these answers, with its interval."""
-    found = {metric.name: estimate(metric, outcome) for metric in metrics}
-    return {name: e for name, e in found.items() if math.isfinite(e.value)}
-
-
-def estimate(metric: Metric, outcome: Outcome) -> Estimate:
-    """Compute one metric with its interval; NaN if it is not defined for these answers."""
-    value, num = metric.compute(outcome), len(outcome.targets)
-    if not math.isfinite(value):
-        return Estimate(value, value, value)
-    if metric.blocks is not None:
-        return Estimate(value, *bootstrap(metric.compute, metric.blocks(outcome), RESAMPLES))
-    if metric.proportion:
-        return Estimate(value, *wilson(value, num))
-    affordable = COSTLY_WORK // outcome.outputs.numel()
-    resamples = max(20, min(COSTLY_RESAMPLES, affordable)) if metric.costly else RESAMPLES
-    return Estimate(value, *bootstrap(metric.compute, outcome, resamples))
-
-
-def wilson(share: float, num: int) -> tuple[float, float]:
-    """95 % interval of a share of ``num`` examples (Wilson, 1927); right near 0 and 1 too."""
-    z = 1.959964
-    middle = (share + z * z / (2 * num)) / (1 + z * z / num)
-    half = z / (1 + z * z / num) * math.sqrt(share * (1 - share) / num + z * z / (4 * num * num))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def bootstrap(
-    compute: Callable[[Outcome], float], outcome: Outcome, resamples: int
-) -> tuple[float, float]:
-    """95 % interval by the percentile bootstrap over examples (Efron, 1979)."""
-    generator = torch.Generator().manual_seed(0)
-    num = len(outcome.targets)
-    draws = [
-        compute(outcome[torch.randint(num, (num,), generator=generator)]) for _ in range(resamples)
-    ]
-    finite: Tensor = torch.tensor([d for d in draws if math.isfinite(d)], dtype=torch.float64)
-    if not len(finite):
-        return math.nan, math.nan
-    low, high = finite.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
-
-
 def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
-    outcome = _joined([review.outcome for review in reviews])
+    outcome = joined([review.outcome for review in reviews])
     places = [(r, i) for r in reviews for i in range(len(r.outcome.targets))]
     examples: Examples[Any] = Joined([r.examples for r in reviews])
     return Review(
@@ -260,7 +177,7 @@ def _join(reviews: list[Review[Any]], trained: Trained) -> Review[Any]:
     )
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """Answers of several folds, one after another."""
     chosen = [outcome.answers for outcome in outcomes if outcome.answers is not None]
     moments = [outcome.moments for outcome in outcomes if outcome.moments is not None]

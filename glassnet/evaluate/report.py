@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from glassnet import cost, figures
-from glassnet.evaluate import Estimate, Evaluation, layers, reading
+from glassnet.evaluate import Evaluation, layers, reading
+from glassnet.evaluate.intervals import Estimate
 from glassnet.explain import asked, readpage, seen, seenpage, sequences, sequencespage
 from glassnet.figures import (
     Cell,

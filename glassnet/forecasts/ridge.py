@@ -126,7 +126,7 @@ def _ridge(sums: Sums, prior: Weights, pull: float, choice: Choice, past: int) -
     pp = pp + penalty_G[:, None, None] * torch.eye(len(used), dtype=pp.dtype)
     py = sums.py - sums.pp @ prior.shared - torch.einsum("ghpk,ghk->gph", sums.pk, prior.known)
     py = py[:, used]
-    factor = torch.linalg.cholesky(pp)
+    factor = _factor(pp)
     change = torch.cholesky_solve(py, factor)
     shared = prior.shared.expand(len(pp), -1, -1).clone()
     known = prior.known.expand(len(pp), -1, -1).clone()
@@ -149,6 +149,26 @@ def _ridge(sums: Sums, prior: Weights, pull: float, choice: Choice, past: int) -
         change = change - torch.einsum("ghpk,ghk->gph", solved, step)
     shared[:, used] += change
     return Weights(shared, known)
+
+
+def _factor(pp: Tensor) -> Tensor:
+    """Cholesky factors (G, P, P).
+
+    Sums are of single precision: of columns that follow from each other, as in a series that
+    repeats itself exactly, they may be no sums of squares any more. Then more is added, as little
+    as suffices; whether the weights are any good is asked of later windows.
+    """
+    size_G = pp.diagonal(dim1=1, dim2=2).amax(1)
+    eye = torch.eye(pp.shape[1], dtype=pp.dtype)
+    factor: Tensor
+    factor, failed_G = torch.linalg.cholesky_ex(pp)
+    for share in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
+        if not failed_G.any():
+            break
+        more_G = share * size_G * (failed_G > 0)
+        pp = pp + more_G[:, None, None] * eye
+        factor, failed_G = torch.linalg.cholesky_ex(pp)
+    return factor
 
 
 def plain(past: int, horizon: int, seasons: Sequence[int], subtract: str) -> dict[str, Tensor]:

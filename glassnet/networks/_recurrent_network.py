@@ -30,6 +30,48 @@ from glassnet.networks._sequences import PAD, max_over_text, mean_over_text, pre
 SIGNALS = ("signals", "frames", "forecast")
 """What these networks read through convolutions, and not as tokens."""
 
+Width = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="Numbers that stand for a token (its embedding), or for a frame of a signal.",
+    ),
+]
+Hidden = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="Numbers of the hidden state of each layer and direction: its memory. "
+        "Raise it when the training error stays high.",
+    ),
+]
+NumLayers = Annotated[
+    int,
+    Field(ge=1, description="Recurrent layers on each other. Try 2 with much data."),
+]
+Bidirectional = Annotated[
+    bool | None,
+    Field(
+        description="Read each text or signal from both ends. Unset: yes, but no where the "
+        "next token is to be told, which no one can who has read it."
+    ),
+]
+Pooled = Annotated[
+    Pooling,
+    Field(
+        description="What of the features of all tokens or frames the answer is made of: "
+        "their mean, the max of each, or the last of each direction. For one answer for "
+        "each text or signal."
+    ),
+]
+Tied = Annotated[
+    bool,
+    Field(
+        description="For streams: use the embedding as the weights of the output layer "
+        "too. Fewer parameters, often better with a large vocabulary and little text."
+    ),
+]
+
 
 class RecurrentNetwork(nn.Module):
     """Embedding or convolutions, recurrent layers of the kind that a file names, a dense layer."""
@@ -46,49 +88,13 @@ class RecurrentNetwork(nn.Module):
         reads: str = "tokens",
         variables: int = 0,
         horizon: int = 0,
-        width: Annotated[
-            int,
-            Field(
-                ge=1,
-                description="Numbers that stand for a token (its embedding), or for a frame of a "
-                "signal.",
-            ),
-        ] = 128,
+        width: Width = 128,
         stride: Stride = None,
-        hidden: Annotated[
-            int,
-            Field(
-                ge=1,
-                description="Numbers of the hidden state of each layer and direction: its memory. "
-                "Raise it when the training error stays high.",
-            ),
-        ] = 128,
-        num_layers: Annotated[
-            int,
-            Field(ge=1, description="Recurrent layers on each other. Try 2 with much data."),
-        ] = 1,
-        bidirectional: Annotated[
-            bool | None,
-            Field(
-                description="Read each text or signal from both ends. Unset: yes, but no where the "
-                "next token is to be told, which no one can who has read it."
-            ),
-        ] = None,
-        pooling: Annotated[
-            Pooling,
-            Field(
-                description="What of the features of all tokens or frames the answer is made of: "
-                "their mean, the max of each, or the last of each direction. For one answer for "
-                "each text or signal."
-            ),
-        ] = "mean",
-        tied: Annotated[
-            bool,
-            Field(
-                description="For streams: use the embedding as the weights of the output layer "
-                "too. Fewer parameters, often better with a large vocabulary and little text."
-            ),
-        ] = False,
+        hidden: Hidden = 128,
+        num_layers: NumLayers = 1,
+        bidirectional: Bidirectional = None,
+        pooling: Pooled = "mean",
+        tied: Tied = False,
         dropout: Dropout = 0.2,
         initialization: Initial = "orthogonal",
         begin: Begin = "regression",
@@ -100,12 +106,8 @@ class RecurrentNetwork(nn.Module):
                 "bidirectional reads what comes next, which is what this task asks for; leave it "
                 "unset"
             )
-        if tied and (not streams or num_outputs != vocabulary):
-            raise ValueError(
-                "tied needs an output for each token of the vocabulary, as in language modelling; "
-                f"here are {num_outputs} outputs for each {'token' if streams else 'text'} and a "
-                f"vocabulary of {vocabulary}. Set tied to false"
-            )
+        if tied:
+            _require_streams(streams, num_outputs, vocabulary)
         if stride is not None and reads not in SIGNALS:
             raise ValueError("stride is for signals; leave it unset where tokens are read")
         both = not (streams or forecasts) if bidirectional is None else bidirectional
@@ -194,3 +196,13 @@ class RecurrentNetwork(nn.Module):
     def embed(self, tokens_BT: Tensor) -> Tensor:
         """The numbers (B, T, D) that stand for tokens."""
         return self.dropout(self.embedding(tokens_BT) * self.scale)  # type: ignore[no-any-return]
+
+
+def _require_streams(streams: bool, num_outputs: int, vocabulary: int | None) -> None:
+    """Refuse an output layer that shares the embedding's weights where they do not fit."""
+    if not streams or num_outputs != vocabulary:
+        raise ValueError(
+            "tied needs an output for each token of the vocabulary, as in language modelling; "
+            f"here are {num_outputs} outputs for each {'token' if streams else 'text'} and a "
+            f"vocabulary of {vocabulary}. Set tied to false"
+        )

@@ -188,6 +188,7 @@ TASK = Task(
     network=network,
     fill=fitting.fill,
     start=regression.start,
+    start_answers=True,
     learner=learner,
     score=scoring.score,
     metrics=metrics.FORECASTS,
