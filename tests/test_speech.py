@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from glassnet.data.sounds import Ask
 from glassnet.data.transcripts import Wording, normalized
 from glassnet.errors import UserError
 from glassnet.network import build_network
+from glassnet.networks._dropout import Dropout
 from glassnet.recipe import NetworkKnobs
 from glassnet.speech import beam, ctc, heard, mistakes, ngrams, transcribe, wording
 from glassnet.speech.heard import FIXED, Weights
@@ -241,6 +243,18 @@ def test_a_conformer_answers_the_same_however_it_is_padded(reads: str) -> None:
     assert all(grad is not None and grad.isfinite().all() for grad in gradients)
 
 
+def test_dropout_drops_its_share_scales_the_rest_and_is_drawn_from_the_generator() -> None:
+    layer, ones = Dropout(0.25), torch.ones(100, 1001)
+    torch.manual_seed(0)
+    found = layer(ones)
+    assert found.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float(found.mean()) == pytest.approx(1, abs=0.01)
+    assert float((found[:, 1:] == found[:, :-1]).float().mean()) == pytest.approx(0.625, abs=0.01)
+    torch.manual_seed(0)
+    assert layer(ones).equal(found)
+    assert layer.eval()(ones).equal(ones)
+
+
 # --- Transcripts ----------------------------------------------------------------------------------
 
 
@@ -335,6 +349,27 @@ def test_strings_sound_as_their_recordings_and_say_their_words(tmp_path: Path) -
     assert (~batch.inputs[:, 0].isnan()).sum(1).tolist() == examples.lengths.tolist()
     for row, said in zip(rows.tolist(), batch.targets.tolist(), strict=True):
         assert wording.spelled([token for token in said if token], facts) == source.texts[row]
+
+
+def test_few_words_that_are_said_often_are_heard_whole(tmp_path: Path) -> None:
+    place = Path(datasets.fetch("whistles"))
+    rows = range(100)
+    assert opened(place, None).facts(torch.tensor(rows)).vocabulary.unit == "characters"
+    lines = (place / "list.csv").read_text(encoding="utf-8").splitlines()
+    said = [line.partition(",")[0] + ",no" for line in lines[1:]]
+    folder = tmp_path / "no"
+    shutil.copytree(place, folder)
+    (folder / "list.csv").write_text("\n".join([lines[0], *said]), encoding="utf-8")
+    facts = opened(folder, None).facts(torch.tensor(rows))
+    assert facts.vocabulary.unit == "words"
+    assert (
+        wording.spelled([int(t) for t in facts.vocabulary.encode(["no no"])[0]], facts) == "no no"
+    )
+    assert opened(folder, "characters").facts(torch.tensor(rows)).vocabulary.unit == "characters"
+
+
+def opened(place: Path, unit: Any) -> Any:
+    return transcripts.open_transcripts(place, Ask(), Wording(unit=unit))
 
 
 # --- By the command line --------------------------------------------------------------------------

@@ -31,10 +31,12 @@ Join = Annotated[
 ]
 
 Heard = Annotated[
-    Literal["characters", "subwords", "words"],
+    Literal["characters", "subwords", "words"] | None,
     Field(
-        description="What is heard one by one. characters: needs least data. subwords: frequent "
-        "pieces of words, with ten hours and more. words: for a few commands.",
+        description="What is heard one by one. characters: needs least data for many words. "
+        "subwords: frequent pieces of words, with ten hours and more. words: for digits and "
+        "commands; others cannot be heard. Unset: words if training says 50 different ones at most "
+        "and each 50 times at least, else characters.",
     ),
 ]
 

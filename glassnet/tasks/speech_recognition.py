@@ -63,7 +63,7 @@ class SpeechRecognition(Recipe):
     waves: Waves = Waves(shift=0.0, gain=0.0)
     hide: Hide = Hide()
     join: Join = None
-    units: Heard = "characters"
+    units: Heard = None
     vocabulary: NumTokens = 500
     lowercase: Lowercase = True
     punctuation: Punctuation = False
