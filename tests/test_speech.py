@@ -384,6 +384,16 @@ def test_a_run_writes_down_a_long_recording_and_tells_what_cannot_be_read(tmp_pa
     done = glassnet("predict", run, long, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert '"certainty"' in done.stdout
+    done = glassnet("decide", run, "--search", "beam: 3, alpha: 0.7, beta: 0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "3 beginnings at once" in said
+    assert "weighed 0.7, each word +0 (not chosen on recordings)" in said
+    done = glassnet("decide", run, "--search", "beam: 1", cwd=tmp_path)
+    assert "Heard by the best path, without a language model." in done.stdout
+    done = glassnet("decide", run, "--search", "units: words", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'units' cannot be changed after training; these can: beam, alpha, beta" in done.stderr
     (tmp_path / "text.wav").write_text("no sound at all", encoding="utf-8")
     done = glassnet("predict", run, tmp_path / "text.wav", cwd=tmp_path)
     assert done.returncode == 2

@@ -64,6 +64,26 @@ Beam = Annotated[
     ),
 ]
 
+Alpha = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=10,
+        description="What the language model's log-probability counts; 0: nothing. Unset: chosen "
+        "on validation recordings.",
+    ),
+]
+
+Beta = Annotated[
+    float | None,
+    Field(
+        ge=-20,
+        le=20,
+        description="What each word more counts, in nats, beside a language model: raise it where "
+        "words are missing. Unset: chosen on validation recordings.",
+    ),
+]
+
 Language = Annotated[
     str,
     Field(

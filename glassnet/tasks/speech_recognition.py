@@ -31,7 +31,9 @@ from glassnet.signals.waves import Waves
 from glassnet.speech import ctc, heard, listening, models, transcribe, views
 from glassnet.speech.heard import Weights
 from glassnet.speech.knobs import (
+    Alpha,
     Beam,
+    Beta,
     Heard,
     Join,
     Language,
@@ -69,6 +71,8 @@ class SpeechRecognition(Recipe):
     punctuation: Punctuation = False
     beam: Beam = 16
     language_model: Language = "transcripts"
+    alpha: Alpha = None
+    beta: Beta = None
 
 
 def fits(look: Look) -> str | None:
@@ -137,7 +141,8 @@ def _batches(examples: Any, facts: SpeechFacts) -> list[Tensor]:
 
 def decide(recipe: Any, facts: SpeechFacts, outcome: Outcome | None) -> Weights | None:
     """Weigh the language model, if there is one."""
-    return None if models.fusion(facts) is None else heard.choose(outcome)
+    plain = models.fusion(facts) is None
+    return None if plain else heard.choose(outcome, recipe.alpha, recipe.beta)
 
 
 def predict(
@@ -185,6 +190,7 @@ TASK = Task(
     predict=predict,
     decide=decide,
     decision=Weights,
+    later=("beam", "alpha", "beta"),
     reading=reading,
     views=views.VIEWS,
     axes=lambda facts, network: axes(network, facts.rate, facts.vocabulary.token),
