@@ -33,6 +33,7 @@ from glassnet.errors import UserError
 from glassnet.evaluate import Estimate, Evaluation, ending, report
 from glassnet.explain import asked, evidence, seen, sequences
 from glassnet.explain import trace as tracing
+from glassnet.explain.example import one_network
 from glassnet.explain.read import Reading
 from glassnet.explain.seen import Explanation
 from glassnet.explain.sequences import Sequences
@@ -307,8 +308,7 @@ class TrainedRun:
                 if words:
                     return asked.texts(self._trained, inputs, methods, about, layer)
                 return seen.images(self._trained, inputs, methods or evidence.DEFAULT, about, layer)
-            folds = self._trained.run.folds()
-            first = self._trained.fold(folds[0]) if folds else self._trained
+            first, _ = one_network(self._trained)
             one = first if words or numbers else seen.able(self._trained)
             source = self._source if data is None else None
             review = evaluate.look(one, "validation", source or self._trained.source(data))

@@ -317,6 +317,10 @@ class Axes:
     """Along the F rows of ``front``'s answer: places from 0 (the first) to 1, and their names."""
     tokens: Callable[[int], str] | None = None
     """Of a network that answers each frame, with 0 for nothing new: a token's text."""
+    spell: Callable[[str], Sequence[int]] | None = None
+    """The tokens of a text, by which it is found again in the frames."""
+    frame: float = 0.0
+    """How far apart two of its frames are, in ``unit``."""
     variables: int = 0
     """Of a forecast: the first so many channels are what is forecast."""
     horizon: int = 0

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +11,24 @@ from torch import Tensor, nn
 
 import glassnet
 from glassnet import evaluate
+from glassnet.data import tides
 from glassnet.errors import UserError
-from glassnet.explain import numbers, numbertrust, questions, sequences, sequencesplaces
+from glassnet.explain import (
+    numbers,
+    numbertrust,
+    questions,
+    sequences,
+    sequencesfigures,
+    sequencesgiven,
+    sequencesplaces,
+)
 from glassnet.explain.sequences import Asker, Sequences
 from glassnet.explain.sequencesgiven import Given
 from glassnet.figures import page
 from glassnet.networks._sound import LogMel
+from glassnet.networks.patchtst import PatchTST
 from glassnet.signals import hearing
-from glassnet.task import Axes
+from glassnet.task import Axes, Outcome
 
 RATE = 8000
 
@@ -95,6 +106,16 @@ class Whistled(nn.Module):
         space_B1U = torch.full_like(tones_B2U[:, :1], -5.0)
         logits_B4U = torch.cat([torch.ones_like(space_B1U), space_B1U, tones_B2U], 1)
         return logits_B4U.masked_fill(ended_BU[:, None], torch.nan).mT
+
+
+class Letters:
+    """The vocabulary of ``Whistled``."""
+
+    def token(self, number: int) -> str:
+        return ["", " ", "a", "b"][number]
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        return [[" ab".index(letter) + 1 for letter in text] for text in texts]
 
 
 def beep(hertz: float, begin: float, seconds: float = 1.0) -> Tensor:
@@ -235,6 +256,61 @@ def test_a_forecast_that_hangs_on_one_lag_looks_back_at_it() -> None:
     assert "of load" in found.text
 
 
+def test_the_weights_of_the_regression_stand_beside_those_of_the_network() -> None:
+    torch.manual_seed(0)
+    network = PatchTST((3, 14), 5, variables=2, horizon=4, patch=4, stride=4).eval()
+    weights_LH = torch.randn(10, 4)
+    assert network.answer.regression is not None
+    network.answer.regression.past_GLH[1] = weights_LH
+    series = torch.randn(1, 3, 14)
+    series[0, :2, 10:] = torch.nan
+    axes = Axes(("load", "load, 2"), variables=2, horizon=4, middle=2, scale=[(10.0, 1.0)] * 3)
+    found = explained(network, series, axes, classes=(), about="load, 2", step=3)
+    back = found.examples[0].lookback
+    assert back is not None and back.regression is not None and back.attention is not None
+    # The mean of the window is taken off before, and put back behind.
+    wanted_L = weights_LH[:, 2] + (1 - weights_LH[:, 2].sum()) / 10
+    assert torch.allclose(torch.tensor(back.regression), wanted_L, atol=1e-5)
+    assert torch.tensor(back.slope).isfinite().all()
+    assert torch.allclose(back.attention.shares_LPP.sum(2), torch.ones(3, 3))
+    assert back.attention.places == [(0, 1), (2, 5), (6, 9)]
+    blocks = found.document.sections[0].blocks
+    weights = next(block for block in blocks if "weighs for" in block.title)
+    assert list(weights.series[0].x) == list(range(-9, 1))
+    attention = [block for block in blocks if "attention" in block.title]
+    assert [list(block.row_labels) for block in attention] == [
+        ["−9 to −8", "−7 to −4", "−3 to 0"]
+    ] * 3
+    json.dumps(found.to_json())
+
+
+def test_the_first_step_of_a_forecast_is_drawn_one_step_ahead() -> None:
+    axes = Axes(("load", "price"), variables=1, horizon=4)
+    found = explained(Lag(1, 4), torch.randn(1, 2, 34), axes, classes=(), step=1)
+    drawn = found.document.sections[0].blocks[0]
+    assert [one.x[-1] for one in drawn.series if one.name == "past"] == [0]
+    assert [list(one.x) for one in drawn.series if one.name == "forecast"] == [[1, 2, 3, 4]]
+    assert "+0 steps of load" in " ".join(found.text.split())
+    assert sequencesplaces.ahead(axes, 34)[-5:] == [0, 1, 2, 3, 4]
+
+
+def test_of_the_largest_errors_the_variable_that_went_wrong_is_drawn() -> None:
+    network = PatchTST((2, 14), 5, variables=2, horizon=4).eval()
+    series, axes = torch.randn(1, 2, 14), Axes(("tide", "warmth"), variables=2, horizon=4, middle=2)
+    came = network(questions.future_hidden(series, axes))[0, :, :, 2].detach()
+    came[1] += 5
+    given = Given("worst", series, future=came)
+    found = Asker(network, axes, (), {}).explain([given], check=False)
+    assert found.document.sections[0].blocks[0].y_label == "warmth"
+
+
+def test_windows_that_share_a_part_of_their_future_are_shown_once() -> None:
+    moments = torch.tensor([[0, 10], [0, 11], [1, 10], [0, 14], [0, 6]])
+    outcome = Outcome(torch.zeros(5, 1, 4, 5), torch.zeros(5, 1, 4, 4), moments=moments)
+    assert sequencesgiven.apart([1, 0, 2, 3, 4], outcome) == [1, 2, 4]
+    assert sequencesgiven.apart([0, 1, 3], outcome) == [0, 3]
+
+
 def test_wrong_steps_and_variables_of_a_forecast_are_refused() -> None:
     axes = Axes(("load",), variables=1, horizon=4)
     series = torch.zeros(1, 2, 34)
@@ -249,7 +325,7 @@ def test_letters_and_words_of_speech_stand_where_they_were_said() -> None:
     centres = front.filters_FM.argmax(0) * RATE / front.num_fft
     bands = tuple(int((centres - hertz).abs().argmin()) for hertz in (600, 1500))
     sound = beep(600, 0.2) + beep(1500, 0.7)
-    axes = hearing.axes(nn.Sequential(front), RATE, lambda token: ["", " ", "a", "b"][token])
+    axes = hearing.axes(nn.Sequential(front), RATE, Letters(), 0.01)
     found = explained(Whistled(front, (bands[0], bands[1])), sound, axes, classes=())
     one = found.examples[0]
     assert one.answer == "ab"
@@ -262,9 +338,67 @@ def test_letters_and_words_of_speech_stand_where_they_were_said() -> None:
         explained(Whistled(front, (bands[0], bands[1])), sound, axes, classes=(), about="ba")
 
 
+@pytest.fixture
+def two_tones() -> tuple[nn.Module, Tensor, Axes]:
+    """What writes a at 0.2 s and b at 0.7 s."""
+    front = LogMel(RATE, mels=32)
+    centres = front.filters_FM.argmax(0) * RATE / front.num_fft
+    low, high = (int((centres - hertz).abs().argmin()) for hertz in (600, 1500))
+    axes = hearing.axes(nn.Sequential(front), RATE, Letters(), 0.01)
+    return Whistled(front, (low, high)).eval(), beep(600, 0.2) + beep(1500, 0.7), axes
+
+
+def test_the_text_that_was_answered_is_aligned_and_not_the_best_path(
+    two_tones: tuple[nn.Module, Tensor, Axes],
+) -> None:
+    network, sound, axes = two_tones
+    assert axes.spell is not None
+    _, letters, words = questions.of_words(network, sound, axes, None, axes.spell("a b"))
+    assert [letter.text for letter in letters] == ["a", " ", "b"]
+    assert [word.text for word in words] == ["a", "b"]
+    assert letters[0].begin < letters[1].begin < letters[2].begin
+    asked, letters, words = questions.of_words(network, sound, axes, None, axes.spell("b"))
+    assert [(letter.text, 0.65 <= letter.begin <= 0.75) for letter in letters] == [("b", True)]
+    assert [question.about for question in asked] == ["b"]
+    given = Given("planted", sound, tokens=axes.spell("a b"))
+    shown = Asker(network, axes, (), {}).explain([given], check=False).examples[0]
+    assert shown.answer == "a b"
+
+
+def test_letters_keep_their_time_in_a_recording_that_ends_within_a_frame(
+    two_tones: tuple[nn.Module, Tensor, Axes],
+) -> None:
+    network, sound, axes = two_tones
+    _, whole, _ = questions.of_words(network, sound, axes, None)
+    _, cut, _ = questions.of_words(network, sound[:, :, : round(0.801 * RATE)], axes, None)
+    assert [one.begin for one in cut] == pytest.approx([one.begin for one in whole])
+
+
+def test_a_recording_is_drawn_to_its_end_and_evenly(
+    two_tones: tuple[nn.Module, Tensor, Axes],
+) -> None:
+    network, sound, axes = two_tones
+    cut = sound[:, :, : round(0.713 * RATE)]
+    found = Asker(network, axes, (), {}).explain([Given("cut", cut)], check=False)
+    heard = sequencesfigures.heard(found).items[0]
+    assert [span.end for track in heard.tracks for span in track.spans][-1] == heard.seconds
+    # A tone that does not change must not look as if it did.
+    steady = (2 * torch.pi * 440 * torch.arange(1700) / RATE).sin()[None, None]
+    found = Asker(network, axes, (), {}).explain([Given("steady", steady)], check=False)
+    lows, highs = sequencesfigures.heard(found).items[0].wave
+    heights = torch.tensor(highs[:-1]) - torch.tensor(lows[:-1])
+    left, right = (float(half.mean()) for half in heights.tensor_split(2))
+    assert left == pytest.approx(right, rel=0.05)
+
+
+def test_a_frame_of_a_spectrogram_is_drawn_around_its_time() -> None:
+    drawn = sequencesfigures.centred(torch.arange(4.0)[None])
+    assert drawn.tolist() == [[0, 1, 1, 2, 2, 3, 3, 3]]
+
+
 def test_silence_has_no_word_and_is_still_drawn() -> None:
     front = LogMel(RATE, mels=32)
-    axes = hearing.axes(nn.Sequential(front), RATE, lambda token: ["", " ", "a", "b"][token])
+    axes = hearing.axes(nn.Sequential(front), RATE, Letters(), 0.01)
     found = explained(Whistled(front, (9, 20)), torch.zeros(1, 1, 800), axes, classes=())
     assert found.examples[0].answer == "nothing"
     assert "sounds" in page(found.document)
@@ -326,6 +460,17 @@ def test_what_does_not_go_together_is_refused(run: Any) -> None:
     ):
         with pytest.raises(UserError, match=said):
             run.explain(show=False, **given)
+
+
+def test_of_a_history_the_forecast_that_is_answered_is_explained(tmp_path: Path) -> None:
+    run = glassnet.train("tides", epochs=1, threads=1, runs=tmp_path, show=False)
+    history = tmp_path / "history.csv"
+    history.write_text(tides.as_csv())
+    found = run.explain(history, methods=["integrated_gradients"], about="tide", show=False)
+    (answer,) = run.predict(history)
+    (one,) = found.examples
+    assert not found.notes
+    assert one.explained[0].value == pytest.approx(answer.answer[-1]["tide"], rel=1e-4)
 
 
 def test_gradients_through_a_spectrogram_agree_with_finite_differences() -> None:

@@ -79,6 +79,6 @@ def _read(features: Any, examples: Examples[Batch]) -> tuple[Array, NDArray[np.i
     indices = torch.arange(len(examples), device=where).split(AT_ONCE)
     found, targets = [], []
     for batch in examples.batches(indices):
-        found.append(features(batch.inputs).double().cpu())
+        found.append(features(batch.inputs).cpu().double())
         targets.append(batch.targets.cpu())
     return torch.cat(found).numpy(), torch.cat(targets).numpy()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from glassnet.errors import UserError
 from glassnet.explain import attribution, read
+from glassnet.explain.example import one_network
 from glassnet.explain.read import Given, Reading
 from glassnet.explain.tokens import Words, names, spaced
 from glassnet.metrics import answered
@@ -63,7 +64,7 @@ def texts(
     Raises:
         UserError: If a text is empty, or a name is unknown.
     """
-    one, notes = _one(trained)
+    one, notes = one_network(trained)
     facts, network, words = one.facts, one.network, one.facts.vocabulary
     kind = _kind(facts, network)
     named = _read(raw, whole=kind == "stream")
@@ -94,7 +95,7 @@ def validation(
     layer: str | None = None,
 ) -> Reading:
     """Explain the worst and the best answers to validation texts, or a passage of them."""
-    one, notes = _one(trained)
+    one, notes = one_network(trained)
     found = reviewed(review, one.recipe.network.name, methods, layer, check=True)
     if found is None:
         raise UserError(f"{trained.run.path} has no validation texts to explain; give a text.")
@@ -137,14 +138,6 @@ def reviewed(
     return read.continued(
         network, given, lambda token: names(words, [token])[0], context=_context(network), **common
     )
-
-
-def _one(trained: Trained) -> tuple[Trained, list[str]]:
-    folds = trained.run.folds()
-    if not folds:
-        return trained, []
-    note = f"A k-fold run has {len(folds)} networks; this is the one of {folds[0].path.name}."
-    return trained.fold(folds[0]), [note]
 
 
 def _kind(facts: Any, network: nn.Module) -> str:

@@ -121,7 +121,7 @@ def along(
         for some in places_S.split(max(1, AT_ONCE // size)):
             mean += gradient(some) / steps
         worth = mean * way
-        if Attribution("", [float(worth.double().sum())], change, steps).complete:
+        if Attribution("", [float(worth.cpu().double().sum())], change, steps).complete:
             break
     return worth, steps
 

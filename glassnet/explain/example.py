@@ -48,6 +48,19 @@ def member(trained: Trained, part: str, example: int) -> tuple[Trained, int, int
     return members[number], position, sum(sizes), notes
 
 
+def one_network(trained: Trained) -> tuple[Trained, list[str]]:
+    """The run, or one fold of a k-fold run, with a note that says so.
+
+    It is the first one; where folds follow each other in time the last, which answers for the run.
+    """
+    folds = trained.run.folds()
+    if not folds:
+        return trained, []
+    fold = folds[-1 if trained.recipe.split.mode == "rolling" else 0]
+    note = f"A k-fold run has {len(folds)} networks; this is the one of {fold.path.name}."
+    return trained.fold(fold), [note]
+
+
 def require(example: int, of: int, where: str) -> None:
     """Refuse the number of an example that is not there."""
     if not 1 <= example <= of:

@@ -23,14 +23,14 @@ def changes(asked: Asked) -> Tensor:
     num_letters, length = field_CT.shape
     found_CT = torch.full((num_letters, length), torch.nan, dtype=torch.float64)
     begin, end = stretch(asked)
-    now = asked.measured(field_CT[None], asked.target).cpu()
+    now = asked.measured(field_CT[None], asked.target)
     letters_CC = torch.eye(num_letters, dtype=field_CT.dtype, device=field_CT.device)
     for place in range(begin, end):
         if not bool(asked.there_FU[:, place].any()):
             continue
         copies_CCT = field_CT.repeat(num_letters, 1, 1)
         copies_CCT[:, :, place] = letters_CC
-        found_CT[:, place] = asked.measured(copies_CCT, asked.target).cpu() - now
+        found_CT[:, place] = asked.measured(copies_CCT, asked.target) - now
     return found_CT
 
 

@@ -113,20 +113,23 @@ class Asked:
         return replaced
 
     def measured(self, fields_BFU: Tensor, by: Target) -> Tensor:
-        """``by`` of each field, (B,), a few at once."""
+        """``by`` of each field, (B,) float64 on the CPU, a few at once; not all devices have it."""
         size = max(1, self.signals_1CT.numel(), self.field_FU.numel())
         with torch.no_grad():
             parts = fields_BFU.split(max(1, 16 * AT_ONCE // size))
-            return torch.cat([by(self.outputs(part)).double() for part in parts])
+            return torch.cat([by(self.outputs(part)).cpu().double() for part in parts])
 
     def covered(self, hidden_BN: Tensor) -> Tensor:
         """The field with some of its tiles blank, (B, F, U)."""
-        return torch.where(hidden_BN[:, self.tiles_FU], self.blank_FU, self.field_FU)
+        hidden_BFU = hidden_BN.to(self.field_FU.device)[:, self.tiles_FU]
+        return torch.where(hidden_BFU, self.blank_FU, self.field_FU)
 
     def by_tile(self, values_FU: Tensor) -> Tensor:
-        """Sums over the tiles, (N,)."""
-        sums_N = values_FU.new_zeros(self.num_tiles)
-        return sums_N.index_add(0, self.tiles_FU.flatten(), values_FU.flatten())
+        """Sums over the tiles, (N,) float64 on the CPU."""
+        sums_N = torch.zeros(self.num_tiles, dtype=torch.float64)
+        return sums_N.index_add(
+            0, self.tiles_FU.cpu().flatten(), values_FU.cpu().double().flatten()
+        )
 
     def without(self, network: nn.Module) -> Asked:
         """The same question to a copy of the network with other weights."""
@@ -143,35 +146,35 @@ def integrated_gradients(asked: Asked) -> Attribution:
     ends = asked.measured(torch.stack([asked.blank_FU, asked.field_FU]), asked.target)
     change = float(ends[1] - ends[0])
 
-    def gradient(shares_S: Tensor) -> Tensor:
-        return _gradient(asked, blank + shares_S[:, None, None] * way).sum(0)
+    def summed(shares_S: Tensor) -> Tensor:
+        return gradient(asked, blank + shares_S[:, None, None] * way).sum(0)
 
     size = max(asked.signals_1CT.numel(), asked.field_FU.numel()) // 8 + 1
-    worth_FU, steps = along(gradient, way, change, size, STEPS[:1] if asked.roughly else STEPS)
+    worth_FU, steps = along(summed, way, change, size, STEPS[:1] if asked.roughly else STEPS)
     return Attribution("integrated_gradients", worth_FU.flatten().tolist(), change, steps)
 
 
 def gradient_times_input(asked: Asked) -> Attribution:
     """What each number would add if the network were a straight line: one gradient."""
     way = (asked.field_FU - asked.blank_FU).nan_to_num()
-    worth_FU = _gradient(asked, asked.field_FU[None].nan_to_num())[0] * way
+    worth_FU = gradient(asked, asked.field_FU[None].nan_to_num())[0] * way
     return Attribution("gradient_times_input", worth_FU.flatten().tolist())
 
 
 def occlusion(asked: Asked) -> Attribution:
     """By how much the answer falls when a tile is blank; each place of it has an equal share."""
-    hidden_NN = torch.eye(asked.num_tiles, dtype=torch.bool, device=asked.field_FU.device)
-    drop_N = torch.zeros(asked.num_tiles, dtype=torch.float64, device=asked.field_FU.device)
+    hidden_NN = torch.eye(asked.num_tiles, dtype=torch.bool)
+    drop_N = torch.zeros(asked.num_tiles, dtype=torch.float64)
     whole = asked.measured(asked.field_FU[None], asked.target)
-    for some in torch.arange(asked.num_tiles, device=drop_N.device).split(64):
+    for some in torch.arange(asked.num_tiles).split(64):
         drop_N[some] = whole - asked.measured(asked.covered(hidden_NN[some]), asked.target)
-    size_N = asked.by_tile(asked.there_FU.double()).clamp(min=1)
-    worth_FU = (drop_N / size_N)[asked.tiles_FU] * asked.there_FU
+    size_N = asked.by_tile(asked.there_FU).clamp(min=1)
+    worth_FU = (drop_N / size_N)[asked.tiles_FU.cpu()] * asked.there_FU.cpu()
     return Attribution("occlusion", worth_FU.flatten().tolist())
 
 
-def _gradient(asked: Asked, fields_BFU: Tensor) -> Tensor:
-    """Of the target, at fields whose gaps are filled; zero in the gaps."""
+def gradient(asked: Asked, fields_BFU: Tensor) -> Tensor:
+    """That of the target, at fields whose gaps are filled; zero in the gaps."""
     with differentiable():
         given = fields_BFU.detach().clone().requires_grad_()
         seen = given.masked_fill(~asked.there_FU, torch.nan)

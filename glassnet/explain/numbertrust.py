@@ -119,7 +119,7 @@ def check(
         order_N = evidence_N.argsort(descending=True, stable=True)
         own.append(deletion(asked, order_N[None])[:, 0])
         orders = [torch.randperm(asked.num_tiles, generator=generator) for _ in range(RANDOM)]
-        random.append(deletion(asked, torch.stack(orders).to(order_N.device)))
+        random.append(deletion(asked, torch.stack(orders)))
         for found, head_only in ((heads, True), (networks, False)):
             for _ in range(SHUFFLES):
                 other = asked.without(shuffled(asked, generator, head_only=head_only))
@@ -139,8 +139,7 @@ def check(
 
 def tiles(asked: Asked, found: Attribution) -> Tensor:
     """The evidence of each tile, (N,) float64."""
-    values_FU = torch.tensor(found.values, dtype=torch.float64).view(asked.field_FU.shape)
-    return asked.by_tile(values_FU.to(asked.field_FU.device))
+    return asked.by_tile(torch.tensor(found.values, dtype=torch.float64))
 
 
 def deletion(asked: Asked, orders_BN: Tensor) -> Tensor:
@@ -150,7 +149,7 @@ def deletion(asked: Asked, orders_BN: Tensor) -> Tensor:
     for share in SHARES:
         hidden_BN = rank_BN < round(share * asked.num_tiles)
         parts = [asked.measured(asked.covered(some), asked.score) for some in hidden_BN.split(16)]
-        found.append(torch.cat(parts).cpu())
+        found.append(torch.cat(parts))
     return torch.stack(found)
 
 

@@ -52,6 +52,10 @@ class Question:
     """Of a forecast: the value that is explained, in people's unit."""
     thing: str = "answer's share"
     """What ``asked.score`` is, as a share."""
+    channel: int = 0
+    """Of a forecast: the variable that is explained."""
+    step: int = 0
+    """Of a forecast: the step of the future, from 1."""
 
 
 def of_class(
@@ -87,9 +91,7 @@ def of_step(
     Raises:
         UserError: If there is no such variable or step.
     """
-    names = list(axes.channels[: axes.variables]) or [
-        f"variable {n + 1}" for n in range(axes.variables)
-    ]
+    names = variables_of(axes)
     if variable is not None and variable not in names:
         raise UserError(
             f"--class {variable}: no such variable is forecast.{nearest(variable, names)} "
@@ -108,25 +110,38 @@ def of_step(
         value_B: Tensor = outputs_BVHO[:, number, ahead - 1, axes.middle].float() * factor
         return value_B
 
-    now = _asked(network, signals_1CT, axes, value, value).measured(signals_1CT, value)
+    now = float(_asked(network, signals_1CT, axes, value, value).measured(signals_1CT, value))
     past = signals_1CT[0, number, : signals_1CT.shape[2] - axes.horizon] * factor
-    known = past[~past.isnan()].double()
+    known = past[~past.isnan()].cpu().double()
     spread = float(known.std(correction=0)) if len(known) else 0.0
-    spread = spread or max(1e-9, float(now.abs()))
+    spread = spread or max(1e-9, abs(now))
 
     def kept(outputs_BVHO: Tensor) -> Tensor:
-        kept_B: Tensor = 1 - (now - value(outputs_BVHO).double()) / spread
+        kept_B: Tensor = 1 - (now - value(outputs_BVHO)) / spread
         return kept_B
 
     about = f"{names[number]}, {ahead} step{'s' * (ahead > 1)} ahead"
     asked = _asked(network, signals_1CT, axes, value, kept)
-    return Question(about, names[number], asked, float(now) + offset, FALLEN)
+    return Question(about, names[number], asked, now + offset, FALLEN, number, ahead)
+
+
+def variables_of(axes: Axes) -> list[str]:
+    """The names of what is forecast."""
+    named = list(axes.channels[: axes.variables])
+    return named or [f"variable {n + 1}" for n in range(axes.variables)]
 
 
 def of_words(
-    network: nn.Module, signals_1CT: Tensor, axes: Axes, about: str | None
+    network: nn.Module,
+    signals_1CT: Tensor,
+    axes: Axes,
+    about: str | None,
+    tokens: Sequence[int] | None = None,
 ) -> tuple[list[Question], list[Timed], list[Timed]]:
     """The words that were heard, each a question of its own, with letters and words in time.
+
+    ``tokens`` are those of the answer, which need not be what the best path spells: a search, and a
+    language model, may have found another text. None: the best path is the answer.
 
     Raises:
         UserError: If the word ``about`` was not heard.
@@ -136,8 +151,10 @@ def of_words(
         outputs_1UV = network(signals_1CT)
     logs_UV = ctc.log_shares(outputs_1UV)[0, : int(ctc.lengths(outputs_1UV)[0])].cpu()
     (found,) = ctc.greedy(logs_UV[None], torch.tensor([len(logs_UV)]))
-    apart = signals_1CT.shape[2] * axes.step / max(1, outputs_1UV.shape[1])  # between two frames
-    letters, groups = _letters(found, logs_UV, axes, apart)
+    if tokens is not None:
+        # A text that is cut into tokens again may come to more of them than there are frames.
+        found = ctc.align(logs_UV, tokens) or found
+    letters, groups = _letters(found, logs_UV, axes, signals_1CT.shape[2] * axes.step)
     words = [_word(letters, group) for group in groups]
     known = [word.text for word in words]
     if about is not None and about not in known:
@@ -161,10 +178,11 @@ def _asked(
 
 
 def _letters(
-    found: ctc.Spelled, logs_UV: Tensor, axes: Axes, apart: float
+    found: ctc.Spelled, logs_UV: Tensor, axes: Axes, last: float
 ) -> tuple[list[Timed], list[list[int]]]:
     """Letters in time, and which of them make up each word."""
     assert axes.tokens is not None
+    apart = axes.frame
     ends = [*found.frames, len(logs_UV)][1:]
     letters: list[Timed] = []
     groups: list[list[int]] = [[]]
@@ -173,7 +191,7 @@ def _letters(
         # A letter is said around its frame; up to the next one may be a long silence.
         until = min(end, frame + max(1, round(LETTER / apart)) if axes.unit == "s" else end)
         share = float(logs_UV[frame, token].exp())
-        letters.append(Timed(text, frame * apart, until * apart, share))
+        letters.append(Timed(text, frame * apart, min(last, until * apart), share))
         if not text.strip():
             groups.append([])
         else:

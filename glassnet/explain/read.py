@@ -342,4 +342,4 @@ def _in_front(found: Attribution, given: Given) -> Attribution:
 
 
 def _shares(logits_K: Tensor) -> Tensor:
-    return logits_K.detach().double().softmax(0).cpu()
+    return logits_K.detach().cpu().double().softmax(0)

@@ -18,12 +18,15 @@ from torch import Tensor, nn
 
 from glassnet import figures
 from glassnet.errors import UserError, nearest
-from glassnet.explain import mutations, numbers, numbertrust, questions, sequencespage
+from glassnet.explain import lookback, mutations, numbers, numbertrust, questions, sequencespage
 from glassnet.explain.attribution import Attribution
+from glassnet.explain.example import one_network
+from glassnet.explain.lookback import Lookback
 from glassnet.explain.numbertrust import Check
 from glassnet.explain.questions import Question, Timed
 from glassnet.explain.sequencesgiven import (
     Given,
+    apart,
     axes_of,
     classes_of,
     given,
@@ -31,6 +34,7 @@ from glassnet.explain.sequencesgiven import (
     order,
     ranked,
     read,
+    worst_variable,
 )
 from glassnet.progress import tell
 from glassnet.task import Axes, Review
@@ -54,6 +58,8 @@ class Explained:
     """Each with the numbers of the field, row after row."""
     value: float | None = None
     """Of a forecast: what is explained, in people's unit."""
+    channel: int = 0
+    """Of a forecast: the variable that is explained."""
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -86,6 +92,7 @@ class Shown:
     """(V, H), as the network answers."""
     future: Tensor | None = None
     """(V, H): what came, if it is known."""
+    lookback: Lookback | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The numbers of the example itself are left out; ``shape`` is that of the evidence."""
@@ -94,7 +101,9 @@ class Shown:
         mutated = None if self.mutated is None else self.mutated.tolist()
         found = [one.to_json() for one in self.explained]
         shape = list(self.field.shape)
-        return {**plain, "shape": shape, "explained": found, **lists, "mutated": mutated}
+        back = None if self.lookback is None else self.lookback.to_json()
+        more = {"mutated": mutated, "lookback": back}
+        return {**plain, "shape": shape, "explained": found, **lists, **more}
 
 
 @dataclass(frozen=True)
@@ -140,8 +149,7 @@ def of_sequences(trained: Trained) -> bool:
 
 def horizon(trained: Trained) -> int:
     """How many steps a run forecasts; 0 for one that does not."""
-    folds = trained.run.folds()
-    return axes_of(trained.fold(folds[0]) if folds else trained).horizon
+    return axes_of(one_network(trained)[0]).horizon
 
 
 def inputs(
@@ -164,7 +172,7 @@ def inputs(
         UserError: If an input cannot be read, or a name or a step is unknown.
     """
     chosen = _chosen(methods or numbers.DEFAULT)
-    one, notes = _one(trained)
+    one, notes = one_network(trained)
     given, more = read(one, raw)
     asker = Asker(one.network, axes_of(one), classes_of(one.facts, one), chosen, about, step)
     found = asker.explain(given, check=True)
@@ -183,7 +191,7 @@ def validation(
     Raises:
         UserError: If there are none, or a name or a step is unknown.
     """
-    one, notes = _one(trained)
+    one, notes = one_network(trained)
     if not len(review.examples):
         raise UserError(f"{trained.run.path} has no validation examples to explain; give an input.")
     asker = _asker(one, review, methods, step)
@@ -205,7 +213,7 @@ def reviewed(trained: Trained, review: Review[Any]) -> tuple[Sequences, Sequence
     typical = right[len(right) // 2 : len(right) // 2 + 1]
     plain = replace(asker, methods={})
     # Where fewer are wrong, those that were least sure come next.
-    worst = [*wrong, *right[::-1]][: sequencespage.HEARD]
+    worst = apart([*wrong, *right[::-1]], review.outcome)[: sequencespage.HEARD]
     largest = plain.explain(given(review, worst, asker.axes, asker.classes), check=False)
     why = asker.explain(
         given(review, [*wrong[:1], *typical], asker.axes, asker.classes), check=False
@@ -247,11 +255,14 @@ class Asker:
         words: tuple[Sequence[Timed], Sequence[Timed]] = ((), ())
         shares: dict[str, float] = {}
         if self.axes.tokens is not None:
-            asked, *words_found = questions.of_words(self.network, signals, self.axes, self.about)
+            asked, *words_found = questions.of_words(
+                self.network, signals, self.axes, self.about, one.tokens
+            )
             words = (words_found[0], words_found[1])
             answer = one.answer or " ".join(word.text for word in words[1]) or "nothing"
         elif self.axes.horizon:
-            asked = [questions.of_step(self.network, signals, self.axes, self.about, self.step)]
+            variable = self.about or worst_variable(self.network, signals, one.future, self.axes)
+            asked = [questions.of_step(self.network, signals, self.axes, variable, self.step)]
             answer = f"{asked[0].about}: {asked[0].value:.4g}"
         else:
             shares = self._shares(signals)
@@ -269,7 +280,7 @@ class Asker:
         asked: Sequence[Question],
         words: tuple[Sequence[Timed], Sequence[Timed]],
     ) -> Shown:
-        found = [Explained(q.about, q.unit, self._evidence(q, n), q.value)
+        found = [Explained(q.about, q.unit, self._evidence(q, n), q.value, q.channel)
                  for n, q in enumerate(asked)]  # fmt: skip
         first = asked[0].asked if asked else questions.nothing(self.network, signals_1CT, self.axes)
         shown = Shown(
@@ -280,7 +291,9 @@ class Asker:
             shown = replace(shown, mutated=mutations.changes(first).cpu())
         if self.axes.horizon:
             outputs = questions.outputs(self.network, signals_1CT)
-            shown = replace(shown, forecast=outputs[0, :, :, self.axes.middle].cpu())
+            back = lookback.look(asked[0], self.axes) if self.methods else None
+            forecast = outputs[0, :, :, self.axes.middle].cpu()
+            shown = replace(shown, forecast=forecast, lookback=back)
         return shown
 
     def _evidence(self, question: Question, number: int) -> list[Attribution]:
@@ -289,7 +302,7 @@ class Asker:
         return [method(question.asked) for method in (methods if number == 0 else methods[:1])]
 
     def _shares(self, signals_1CT: Tensor) -> dict[str, float]:
-        shares = questions.outputs(self.network, signals_1CT)[0].double().softmax(0).cpu()
+        shares = questions.outputs(self.network, signals_1CT)[0].cpu().double().softmax(0)
         order = shares.argsort(descending=True, stable=True).tolist()
         return {self.classes[k]: float(shares[k]) for k in order}
 
@@ -329,11 +342,3 @@ def _chosen(names: Sequence[str]) -> dict[str, Any]:
                 f"{nearest(name, list(numbers.METHODS))} Methods: {', '.join(numbers.METHODS)}."
             )
     return {name: numbers.METHODS[name][0] for name in names}
-
-
-def _one(trained: Trained) -> tuple[Trained, list[str]]:
-    folds = trained.run.folds()
-    if not folds:
-        return trained, []
-    note = f"A k-fold run has {len(folds)} networks; this is the one of {folds[0].path.name}."
-    return trained.fold(folds[0]), [note]

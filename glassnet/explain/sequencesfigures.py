@@ -13,16 +13,21 @@ from torch import Tensor
 
 from glassnet.explain import colours
 from glassnet.explain.attribution import Attribution
-from glassnet.explain.sequencesplaces import method_of, name_of, time_of, times, unscaled
+from glassnet.explain.sequencesplaces import (
+    AHEAD,
+    ahead,
+    method_of,
+    name_of,
+    time_of,
+    times,
+    unscaled,
+)
 from glassnet.figures import (
-    Bar,
-    Bars,
     Cell,
     Grid,
     Ground,
     Lines,
     Logo,
-    Mark,
     Recording,
     Series,
     Sounds,
@@ -47,8 +52,6 @@ WIDEST = 1200
 """Columns of a picture over time."""
 MOST_CHANNELS = 6
 """Curves of an example, those with the most evidence."""
-PAST = 4
-"""Of a forecast so many horizons of the past are drawn."""
 STRONG = 0.75
 """Share of the colour behind a curve where evidence is strongest."""
 WRITTEN = 300
@@ -66,8 +69,13 @@ def heard(found: Sequences) -> Sounds:
 
     items = []
     for one in found.examples:
-        sums = [complete(e).strip() for each in one.explained for e in each.evidence[:1]]
-        items.append(recording(one, found.axes, said(one), " ".join(sums[:1])))
+        sums = [(each.about, complete(e).strip()) for each in one.explained
+                for e in each.evidence if e.change is not None]  # fmt: skip
+        many = len(one.explained) > 1
+        note = "\n".join(f"“{about}”: {told}" if many else told for about, told in sums)
+        items.append(recording(one, found.axes, said(one), note))
+    if not any(one.explained[0].evidence for one in found.examples if one.explained):
+        return Sounds("Heard", items, value_label="probability" if found.axes.tokens else "")
     label = "probability" if found.axes.tokens is not None else ""
     scale = 1.0 if label else None
     return Sounds("Heard, and what speaks for it", items, value_label=label, scale=scale)
@@ -81,7 +89,8 @@ def recording(one: Shown, axes: Axes, said: str, note: str) -> Recording:
     most = BYTES // 2
     if len(sound_T) > most:
         note = f"To be heard are the first {most / axes.rate:.1f} of {seconds:.1f} s. {note}"
-    pieces = sound_T.tensor_split(min(PIECES, max(1, len(sound_T))))
+    # Of one length, for longer ones would look louder.
+    pieces = sound_T.split(max(1, -(-len(sound_T) // PIECES)))
     ticks = [Tick(at, text) for at, text in axes.rows]
     strips = []
     if axes.front is not None:
@@ -107,16 +116,23 @@ def _label(each: Explained, found: Attribution) -> str:
 
 def spectrogram(field_FU: Tensor) -> str:
     """The field from its least number (dark) to its greatest, the last row on top."""
-    return png(colours.scaled(_lightness(field_FU).flip(0)))
+    return png(colours.scaled(centred(_lightness(field_FU)).flip(0)))
 
 
 def evidence(field_FU: Tensor, found: Attribution) -> str:
     """Evidence laid over the field in grey: blue speaks for the answer, orange against it."""
     values_FU = torch.tensor(found.values).view(field_FU.shape)
-    grey_1FU = _narrowed(_lightness(field_FU)[None] * 255)
-    heat_FU = colours.strength(_narrowed(values_FU[None])[0])
+    grey_1FU = _narrowed(centred(_lightness(field_FU))[None] * 255)
+    heat_FU = colours.strength(_narrowed(centred(values_FU)[None])[0])
     # `over` has orange for what speaks for an answer; beside words, blue does.
     return png(colours.over(grey_1FU, -heat_FU)[::-1].copy())
+
+
+def centred(picture_FU: Tensor) -> Tensor:
+    """Two columns for each frame, half of one earlier: a frame tells what is around its time."""
+    num_frames = picture_FU.shape[1]
+    halves = (torch.arange(2 * num_frames) + 1) // 2
+    return picture_FU[:, halves.clamp(max=num_frames - 1)]
 
 
 def _lightness(field_FU: Tensor) -> Tensor:
@@ -200,78 +216,20 @@ def along_time(one: Shown, axes: Axes) -> list[Grid]:
     parts = values_CT.tensor_split(min(PLACES, values_CT.shape[1]), dim=1)
     places = times(axes, values_CT.shape[1])
     if axes.horizon:
-        places = [float(t - len(places) + axes.horizon) for t in range(len(places))]
+        places = [float(x) for x in ahead(axes, len(places))]
+    begin = AHEAD if axes.horizon else time_of(axes)
     starts, at = [], 0
     for part in parts:
-        starts.append(f"{places[at]:.4g}")
+        starts.append(f"{places[at]:.4g}".replace("-", "−"))
         at += part.shape[1]
     return [
         Grid(
             f"{one.name}: evidence for “{each.about}” by channel and time, in {each.unit}",
             torch.stack([part.sum(1) for part in parts], 1).tolist(),
             row_labels=[name_of(axes, channel) for channel in range(num_channels)],
-            column_labels=starts, column_title=f"from {time_of(axes)}", format=".2f",
+            column_labels=starts, column_title=f"from ({begin})", format=".2f",
         )
     ]  # fmt: skip
-
-
-# --- Forecasts ------------------------------------------------------------------------------------
-
-
-def forecasts(one: Shown, axes: Axes) -> list[Lines | Bars]:
-    """The past and the forecast, with what the explained step looks back at."""
-    assert one.forecast is not None
-    drawn: list[Lines | Bars] = []
-    for each in one.explained:
-        number = next((n for n in range(axes.variables)
-                       if each.about.startswith(f"{name_of(axes, n)}, ")), 0)  # fmt: skip
-        if not each.evidence:
-            drawn.append(_forecast(one, axes, number, one.name, None))
-        for found in each.evidence:
-            values_CT = torch.tensor(found.values).view(one.field.shape)
-            title = f"{one.name}: what “{each.about}” looks back at, by {method_of(found)}"
-            heat_T = colours.strength(values_CT)[number]
-            drawn += [_forecast(one, axes, number, title, heat_T, found), _by_channel(
-                values_CT, axes, title, each.unit)]  # fmt: skip
-    return drawn
-
-
-def _forecast(
-    one: Shown,
-    axes: Axes,
-    number: int,
-    title: str,
-    heat_T: Tensor | None,
-    found: Attribution | None = None,
-) -> Lines:
-    from glassnet.explain.sequencespage import complete
-
-    assert one.forecast is not None
-    length, ahead = one.signals.shape[1], axes.horizon
-    now = length - ahead
-    x = [t - now for t in range(length)]
-    begin = max(0, now - max(PAST * ahead, 48)) if heat_T is None else 0
-    past = unscaled(one.signals[number, :now], axes, number)
-    grounds = [] if heat_T is None else [ground(heat_T[:now], x[:now], past)]
-    series = [Series("past", x[begin:now], past[begin:])]
-    if one.future is not None:
-        came = unscaled(one.future[number], axes, number)
-        series.append(Series("what came", x[now:], came, dashed=True))
-    series.append(Series("forecast", x[now:], unscaled(one.forecast[number], axes, number)))
-    note = "" if found is None else complete(found).strip()
-    return Lines(
-        title, series, x_label=f"{axes.unit}s from now", y_label=name_of(axes, number),
-        marks=[Mark(0, "now")], grounds=grounds, note=note,
-    )  # fmt: skip
-
-
-def _by_channel(values_CT: Tensor, axes: Axes, title: str, unit: str) -> Bars:
-    """How much of the forecast comes from each variable and each known input."""
-    total_C = values_CT.double().sum(1)
-    order = total_C.abs().argsort(descending=True, stable=True)[:20].tolist()
-    items = [Bar(name_of(axes, c) + ("" if c < axes.variables else " (known)"), float(total_C[c]))
-             for c in order]  # fmt: skip
-    return Bars(f"{title}: sums", items, x_label=f"change of the forecast, in {unit}")
 
 
 # --- Letters --------------------------------------------------------------------------------------

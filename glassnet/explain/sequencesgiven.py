@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassnet.errors import UserError
 from glassnet.explain import questions
 from glassnet.explain.example import Tap
 from glassnet.metrics import answered
-from glassnet.task import Axes, Metric, Review
+from glassnet.task import Axes, Metric, Outcome, Review
 from glassnet.trained import Trained
 from glassnet.views import worst_mistakes
 
@@ -32,6 +32,8 @@ class Given:
     truth: str | None = None
     answer: str | None = None
     """What the run answered, where that is more than the network says by itself."""
+    tokens: Sequence[int] | None = None
+    """Of a text that was heard: its tokens. None: what the best path spells is the answer."""
     future: Tensor | None = None
 
 
@@ -59,11 +61,13 @@ def metric_of(trained: Trained) -> Metric:
 def read(one: Trained, raw: Any) -> tuple[list[Given], list[str]]:
     """What the network is fed for each input: overheard while the run answers it."""
     items = raw if isinstance(raw, list | tuple) else [raw]
+    horizon = axes_of(one).horizon
     found: list[Given] = []
     notes: list[str] = []
     for item in items:
         tap = Tap(one.network)
-        answers = one.predict(item, tap)
+        # Without a decision: that of a forecast is made of windows before the one that is answered.
+        answers = one.task.predict(tap, one.facts, item) if horizon else one.predict(item, tap)
         bad = [p for p in answers if "error" in p.details]
         good = [p for p in answers if "error" not in p.details]
         if not good:
@@ -71,20 +75,29 @@ def read(one: Trained, raw: Any) -> tuple[list[Given], list[str]]:
             raise UserError(said or f"{item!s:.80}: nothing was found there to be explained.")
         notes += [f"{p.input} could not be read: {p.details['error']}" for p in bad]
         rows = [batch[n : n + 1] for batch in tap.seen for n in range(len(batch))]
+        whole = True
         if len(rows) != len(good):
             notes.append(
                 f"{good[0].input}: read in {len(rows)} pieces; the first of them is explained."
             )
-            good, rows = good[:1], rows[:1]
+            good, rows, whole = good[:1], rows[:1], False
         for answer, signals in zip(good, _in_order(one, good, rows), strict=True):
             # A copy, for what was made in inference mode can have no gradient.
-            found.append(Given(answer.input, _ended(signals.clone()), answer=_said(one, answer)))
+            given = Given(answer.input or "the history", _ended(signals.clone()))
+            found.append(_said(one, given, answer, whole))
     return found, notes
 
 
-def _said(one: Trained, answer: Any) -> str | None:
-    """A class, which costs may have chosen, or a text that was searched for; not of a forecast."""
-    return None if axes_of(one).horizon else str(answer.answer)
+def _said(one: Trained, given: Given, answer: Any, whole: bool) -> Given:
+    """With the class, which costs may have chosen, or the text, which was searched for.
+
+    Not of a forecast; and the text of many pieces was not heard in the first of them.
+    """
+    axes = axes_of(one)
+    if axes.horizon or (axes.spell is not None and not whole):
+        return given
+    text = str(answer.answer)
+    return replace(given, answer=text, tokens=axes.spell(text) if axes.spell else None)
 
 
 def _in_order(one: Trained, answers: Sequence[Any], rows: list[Tensor]) -> list[Tensor]:
@@ -93,12 +106,12 @@ def _in_order(one: Trained, answers: Sequence[Any], rows: list[Tensor]) -> list[
         return rows
     left, found = list(rows), []
     classes = classes_of(one.facts, one)
-    shares = [questions.outputs(one.network, row)[0].double().softmax(0) for row in rows]
+    shares = [questions.outputs(one.network, row)[0].cpu().double().softmax(0) for row in rows]
     for answer in answers:
         told = answer.details["probabilities"]
         own = torch.tensor([told.get(c, 0.0) for c in classes], dtype=torch.float64)
         known = torch.tensor([c in told for c in classes])
-        far = [float(((share.cpu() - own) * known).abs().sum()) for share in shares]
+        far = [float(((share - own) * known).abs().sum()) for share in shares]
         best = far.index(min(far))
         found.append(left.pop(best))
         shares.pop(best)
@@ -116,8 +129,34 @@ def _ended(signals_1CT: Tensor) -> Tensor:
 
 def ranked(review: Review[Any], metric: Metric) -> list[int]:
     """Positions of the worst answers, then of the best ones."""
-    wrong, right = order(review, metric)
+    wrong, right = (apart(part, review.outcome) for part in order(review, metric))
     return list(dict.fromkeys([*wrong[:SOME], *right[:SOME]]))
+
+
+def apart(positions: Sequence[int], outcome: Outcome) -> list[int]:
+    """Without windows over time that share a part of their future with an earlier position's."""
+    if outcome.moments is None:
+        return list(positions)
+    horizon = outcome.targets.shape[2]
+    found: list[int] = []
+    begun: dict[int, list[int]] = {}
+    for position in positions:
+        series, moment = outcome.moments[position].tolist()
+        if all(abs(moment - other) >= horizon for other in begun.setdefault(series, [])):
+            begun[series].append(moment)
+            found.append(position)
+    return found
+
+
+def worst_variable(
+    network: nn.Module, signals_1CT: Tensor, future: Tensor | None, axes: Axes
+) -> str | None:
+    """The variable whose forecast is farthest from what came; None if that is not known."""
+    if future is None or axes.variables < 2:
+        return None
+    answers = questions.outputs(network, signals_1CT)[0, :, :, axes.middle].cpu()
+    errors_V = (answers - future.cpu()).abs().nanmean(1).nan_to_num()
+    return questions.variables_of(axes)[int(errors_V.argmax())]
 
 
 def order(review: Review[Any], metric: Metric) -> tuple[list[int], list[int]]:
@@ -154,7 +193,9 @@ def given(
             found.append(Given(name, signals, future=future))
         elif axes.tokens is not None:
             truth = "".join(axes.tokens(int(token)) for token in batch.targets[0] if token)
-            found.append(Given(name, _ended(signals), truth.strip()))
+            answers = review.outcome.answers
+            said = None if answers is None else [int(t) for t in answers[position] if t]
+            found.append(Given(name, _ended(signals), truth.strip(), tokens=said))
         else:
             number = int(answered(review.outcome)[position])
             truth = classes[int(review.outcome.targets[position])]

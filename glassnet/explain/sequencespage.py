@@ -13,11 +13,11 @@ from torch import Tensor
 
 from glassnet.explain import numbertrust
 from glassnet.explain.attribution import Attribution
+from glassnet.explain.lookback import forecasts
 from glassnet.explain.numbers import METHODS
 from glassnet.explain.sequencesfigures import (
     along_time,
     curves,
-    forecasts,
     heard,
     logos,
     mutated,
@@ -53,6 +53,8 @@ def report(largest: Sequences, why: Sequences) -> list[Section]:
     """For a report: the largest errors, then why a wrong and a typical answer were given."""
     what = "hear" if largest.axes.rate else "see"
     text = f"The validation examples with the largest errors, the worst first, to {what}."
+    if all(one.truth is not None and one.truth == one.answer for one in largest.examples):
+        text = f"No validation example is answered wrongly; these are the least sure, to {what}."
     blocks = _drawn(largest)
     errors = [Section("The largest errors", text, blocks)] if largest.examples else []
     return [*errors, *sections(why, "What speaks for a wrong and for a typical answer")]

@@ -19,9 +19,8 @@ def place(one: Shown, tile: int, axes: Axes) -> str:
     (top, left), (bottom, right) = rows_columns.amin(0).tolist(), rows_columns.amax(0).tolist()
     apart = one.signals.shape[1] * axes.step / one.field.shape[1]
     if axes.horizon:
-        now = one.signals.shape[1] - axes.horizon
-        when = f"{left - now:+d}" + (f" to {right - now:+d}" if right > left else "")
-        when += f" {axes.unit}s"
+        x = ahead(axes, one.signals.shape[1])
+        when = f"{x[left]:+d}" + (f" to {x[right]:+d}" if right > left else "") + f" {axes.unit}s"
     elif axes.letters:
         of = one.field[:, left : right + 1].nan_to_num().argmax(0).tolist()
         spelled = "".join(axes.channels[c] for c in of)
@@ -31,7 +30,7 @@ def place(one: Shown, tile: int, axes: Axes) -> str:
         start, end = axes.first + left * apart, axes.first + (right + 1) * apart
         when = f"{start:.3g}–{end:.3g} {axes.unit}"
         if axes.step == 1 and axes.unit == "step":
-            when = f"steps {left + 1}–{right + 1}"
+            when = f"steps {int(axes.first) + left}–{int(axes.first) + right}"
     if axes.front is not None:
         return f"{when}{_band(axes, (top + bottom) / 2 / max(1, one.field.shape[0] - 1))}"
     if len(one.signals) == 1:
@@ -45,6 +44,14 @@ def _band(axes: Axes, at: float) -> str:
         return ""
     _, text = min(axes.rows, key=lambda row: abs(row[0] - at))
     return f" near {text}"
+
+
+AHEAD = "steps ahead"
+
+
+def ahead(axes: Axes, number: int) -> list[int]:
+    """Of a window of so many steps: how far ahead each is; 0 is the last that was measured."""
+    return [step - number + axes.horizon + 1 for step in range(number)]
 
 
 def times(axes: Axes, number: int) -> list[float]:

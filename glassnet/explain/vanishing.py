@@ -120,7 +120,7 @@ def _measured(
         gradients = torch.autograd.grad(source(), flat, retain_graph=True, allow_unused=True)
         for place, gradient in enumerate(gradients):
             if gradient is not None:
-                total[place] += float(gradient.double().square().sum())
+                total[place] += float(gradient.cpu().double().square().sum())
     found, first = [], 0
     for name, steps in states.items():
         size_T = total[first : first + len(steps)].sqrt().flip(0)

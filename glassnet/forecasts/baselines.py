@@ -74,7 +74,8 @@ def _plain(forecast: Callable[[Tensor, int, int], Tensor]) -> Plain:
 
 def linear(_recipe: Any, known: Examples[Any], asked: Examples[Any], facts: Any) -> Outcome:
     """Ridge regression from the past of each variable, solved on all windows that were known."""
-    plain = Linear((len(facts.channels), facts.context + facts.horizon), facts)
+    shape = (len(facts.channels), facts.context + facts.horizon)
+    plain = Linear(Answer(shape, 1, len(facts.target), facts.horizon, "regression"))
     where: Any = known.rows.device
     plain.to(where)
     windows: Any = known
@@ -86,20 +87,16 @@ def linear(_recipe: Any, known: Examples[Any], asked: Examples[Any], facts: Any)
 
 
 class Linear(nn.Module):
-    """The regression that networks begin with, and nothing else."""
+    """The regression that a network begins with, and nothing else."""
 
-    def __init__(self, input_shape: tuple[int, ...], facts: Any):
+    def __init__(self, answer: Answer):
         super().__init__()
-        variables, horizon = len(facts.target), facts.horizon
-        self.answer = Answer(input_shape, 1, variables, horizon, "regression", "mean")
+        self.answer = answer
 
     def forward(self, series_BCT: Tensor) -> Tensor:
         """Return forecasts (B, V, H)."""
         answer = self.answer
-        seen = window(series_BCT, answer.variables, answer.horizon, answer.subtract)
-        assert answer.regression is not None
-        forecast_BVH: Tensor = answer.regression(seen) + seen.centre_BV1
-        return forecast_BVH
+        return answer.linear(window(series_BCT, answer.variables, answer.horizon, answer.subtract))
 
 
 BASELINES: dict[str, Plain] = {

@@ -242,4 +242,4 @@ def _sums(answer: Answer, batch: Batch, groups: int) -> Sums:
     pk = (p.mT @ k.flatten(2)).unflatten(2, (horizon, num_known)).movedim(2, 1)
     each = k.movedim(2, 1)  # (G, H, N, K)
     sums = (p.mT @ p, p.mT @ y, pk, each.mT @ each, (each * y.mT[..., None]).sum(2))
-    return Sums(*(s.double().cpu() for s in (*sums, y.square().sum(1), there)))
+    return Sums(*(s.cpu().double() for s in (*sums, y.square().sum(1), there)))

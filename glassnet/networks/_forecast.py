@@ -189,15 +189,48 @@ class Answer(nn.Module):
         """The correction is in spreads of the window."""
         middle, spread_BV11 = self.middle, window.spread_BV1[..., None]
         answer_BVHQ = spread_BV11 * correction_BVHQ[..., middle : middle + 1]
-        if self.regression is not None:
-            answer_BVHQ = answer_BVHQ + self.regression(window)[..., None]
-        answer_BVHQ = answer_BVHQ + window.centre_BV1[..., None]
+        answer_BVHQ = answer_BVHQ + self.linear(window)[..., None]
         if self.steps is None:
             return answer_BVHQ
         steps_BVHQ = spread_BV11 * nn.functional.softplus(correction_BVHQ + self.steps)
         below = steps_BVHQ[..., :middle].flip(-1).cumsum(-1).flip(-1)
         above = steps_BVHQ[..., middle + 1 :].cumsum(-1)
         return torch.cat([answer_BVHQ - below, answer_BVHQ, answer_BVHQ + above], -1)
+
+    def linear(self, window: Window) -> Tensor:
+        """What is corrected, (B, V, H): the regression's forecast, or the centre of the window."""
+        if self.regression is None:
+            return window.centre_BV1.expand(-1, -1, self.horizon)
+        forecast_BVH: Tensor = self.regression(window) + window.centre_BV1
+        return forecast_BVH
+
+
+class Patches(nn.Module):
+    """Cut a past into patches of neighbouring steps, of which the newest is whole.
+
+    Where they do not fit, the first step is repeated before the beginning.
+    """
+
+    def __init__(self, past: int, size: int, stride: int):
+        super().__init__()
+        self.size = min(size, past)
+        self.stride = min(stride, self.size)
+        self.number = 1 - (self.size - past) // self.stride
+        self.before = self.size + (self.number - 1) * self.stride - past
+
+    def forward(self, signals_NCL: Tensor) -> Tensor:
+        """(N, C, L) -> (N, P, C · size)."""
+        signals_NCL = nn.functional.pad(signals_NCL, (self.before, 0), mode="replicate")
+        return signals_NCL.unfold(2, self.size, self.stride).transpose(1, 2).flatten(2)
+
+    def places(self) -> list[tuple[int, int]]:
+        """The first and the last step of each, counted from the first step of the past.
+
+        >>> Patches(10, 4, 4).places()
+        [(0, 1), (2, 5), (6, 9)]
+        """
+        begins = [number * self.stride - self.before for number in range(self.number)]
+        return [(max(0, begin), begin + self.size - 1) for begin in begins]
 
 
 class Head(nn.Module):

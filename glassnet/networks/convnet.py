@@ -64,6 +64,16 @@ LEAST_LENGTH = 8  # steps of a signal
 LEAST_SHARE = 0.25  # of a window of two steps, or none of it is there
 IMAGE_KERNEL, SIGNAL_KERNEL = 3, 7
 
+Dropout = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Share of the last features set to zero at each training step. Raise "
+        "it when validation is much worse than training.",
+    ),
+]
+
 
 class ConvNet(nn.Module):
     """A small residual network for images (C, H, W) and signals (L,) or (C, L)."""
@@ -120,15 +130,7 @@ class ConvNet(nn.Module):
                 "level and size of a signal say nothing. columns: each column its own."
             ),
         ] = "common",
-        dropout: Annotated[
-            float,
-            Field(
-                ge=0,
-                lt=1,
-                description="Share of the last features set to zero at each training step. Raise "
-                "it when validation is much worse than training.",
-            ),
-        ] = 0.0,
+        dropout: Dropout = 0.0,
     ):
         super().__init__()
         if len(input_shape) < 3:

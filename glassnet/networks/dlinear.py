@@ -6,7 +6,8 @@ splitting: ``subtract=last`` and ``moving_average=1``.
 
 How ours differs:
 - it begins with the weights of a ridge regression in closed form (``begin``); what is trained are
-  changes of them. The paper trains from 1 / L on.
+  changes of them. The authors' code begins with torch's own first weights, or, for weights that are
+  to be looked at, with 1 / L.
 - the mean of each window is taken off before (``subtract``), as in later work (Toner and Darlow
   2024, "An Analysis of Linear Time Series Forecasting Models", who show that DLinear, NLinear and
   this differ in their constraints only). The paper takes nothing off.

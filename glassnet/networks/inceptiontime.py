@@ -12,8 +12,8 @@ How ours differs (the paper's value after the colon):
 - signals of different lengths: what stands behind the end of one counts nowhere.
 - filters have an odd number of steps, to have a middle (39, 19, 9: 40, 20, 10), and no more than
   the signal has.
-- the members are trained side by side on the same batches and are one network: five trainings,
-  one after the other.
+- one member, unless `members` says more: five. They are trained side by side on the same batches
+  and are one network: five trainings, one after the other.
 
 When to use it: for series of which pieces of very different length tell the class; a member costs
 about twice as much as one of `fcn`.

@@ -3,9 +3,9 @@
 Paper: Yuqi Nie, Nam H. Nguyen, Phanwadee Sinthong, Jayant Kalagnanam (2023), "A Time Series is
 Worth 64 Words: Long-term Forecasting with Transformers", ICLR.
 
-A patch of 16 steps is one token. Every variable is read by itself,
-with the same weights, in units of its own window; one dense layer turns the features of all patches
-into all steps of the forecast. The sizes are the paper's for small sets such as ETTh1.
+A patch of 16 steps is one token. Every variable is read by itself, with the same weights, in units
+of its own window; one dense layer turns the features of all patches into all steps of the forecast.
+The sizes are the paper's for small sets such as ETTh1.
 
 How ours differs:
 - it corrects a linear regression that was solved before the first step (``begin``).
@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from glassnet.networks._forecast import Answer, Begin, Dropout, Head, window
+from glassnet.networks._forecast import Answer, Begin, Dropout, Head, Patches, window
 
 READS = ("forecast",)
 
@@ -75,13 +75,10 @@ class PatchTST(nn.Module):
         super().__init__()
         channels, steps = input_shape
         self.variables, self.horizon = variables, horizon
-        past, num_known = steps - horizon, channels - variables
-        self.patch = min(patch, past)
-        self.stride = min(stride, self.patch)
-        num_patches = 1 + -(-(past - self.patch) // self.stride)
-        self.before = self.patch + (num_patches - 1) * self.stride - past
-        self.embedding = nn.Linear((2 + num_known) * self.patch, width)
-        self.positions = nn.Parameter(0.02 * torch.randn(num_patches, width))
+        num_known = channels - variables
+        self.patches = Patches(steps - horizon, patch, stride)
+        self.embedding = nn.Linear((2 + num_known) * self.patches.size, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(self.patches.number, width))
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -96,16 +93,13 @@ class PatchTST(nn.Module):
             for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = Head(num_patches * width, num_known, horizon, num_outputs, dropout)
+        self.head = Head(self.patches.number * width, num_known, horizon, num_outputs, dropout)
         self.answer = Answer(input_shape, num_outputs, variables, horizon, begin)
 
     def forward(self, series_BCT: Tensor) -> Tensor:
         """Return forecasts (B, V, H, Q)."""
         seen = window(series_BCT, self.variables, self.horizon)
-        signals_NCL = nn.functional.pad(seen.signals(), (self.before, 0), mode="replicate")
-        patches_NCPS = signals_NCL.unfold(2, self.patch, self.stride)
-        tokens_NPD = self.embedding(patches_NCPS.transpose(1, 2).flatten(2)) + self.positions
-        tokens_NPD = self.dropout(tokens_NPD)
+        tokens_NPD = self.dropout(self.embedding(self.patches(seen.signals())) + self.positions)
         for layer in self.layers:
             tokens_NPD = layer(tokens_NPD)
         features_BVD = self.norm(tokens_NPD).flatten(1).unflatten(0, (-1, self.variables))

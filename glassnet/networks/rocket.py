@@ -155,7 +155,7 @@ def dilations(steps: int) -> tuple[int, ...]:
     """Gaps between the steps of a kernel, up to the whole signal.
 
     >>> dilations(24), dilations(150)
-    ((1, 2), (1, 2, 4, 7, 18))
+    ((1, 2), (1, 2, 4, 8, 18))
     """
     most = max(0.0, math.log2(max(1, (steps - 1) / (STEPS - 1))))
     number = min(MOST_DILATIONS, 1 + math.floor(most))

@@ -9,6 +9,8 @@ dense layer.
 
 How ours differs (the paper's value after the colon):
 - signals of different lengths: what stands behind the end of one counts nowhere.
+- every block's input passes a convolution of one step before it is added: in the authors' code that
+  of the last block, whose channels do not change, passes batch normalization alone.
 - several members, if asked for, answer with the mean of their probabilities: one network.
 - first weights after He et al. (2015): Keras's uniform Glorot.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -15,21 +16,28 @@ APART = 0.14
 """Of the height of a spectrogram, between two of them."""
 
 
-def axes(network: nn.Module, rate: int, tokens: Callable[[int], str] | None = None) -> Axes:
+def axes(network: nn.Module, rate: int, vocabulary: Any = None, frame: float = 0.0) -> Axes:
     """The axes of a network that hears sounds of this rate through a ``LogMel``.
 
-    ``tokens`` tells the text of a token, of a network that writes what it hears.
+    ``vocabulary`` is that of a network that writes what it hears, ``frame`` the seconds between two
+    of its frames.
     """
     first = next(m for m in network.modules() if isinstance(m, LogMel))
-    return Axes(
-        ("sound",), step=1 / rate, unit="s", rate=rate, front=first, rows=marks(first),
-        tokens=tokens,
+    heard = Axes(
+        ("sound",), step=1 / rate, unit="s", rate=rate, front=first, rows=marks(first)
     )  # fmt: skip
+    if vocabulary is None:
+        return heard
+
+    def spell(text: str) -> list[int]:
+        return [int(token) for token in vocabulary.encode([text])[0]]
+
+    return replace(heard, tokens=vocabulary.token, spell=spell, frame=frame)
 
 
 def marks(first: LogMel) -> list[tuple[float, str]]:
     """Where round frequencies lie between the lowest band (0) and the highest (1)."""
-    centres = first.filters_FM.argmax(0).double().cpu() * first.rate / first.num_fft
+    centres = first.filters_FM.argmax(0).cpu().double() * first.rate / first.num_fft
     found: list[tuple[float, str]] = []
     for hertz in MARKS:
         if not float(centres[0]) <= hertz <= float(centres[-1]):

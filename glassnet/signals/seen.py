@@ -39,7 +39,8 @@ def classes(review: Review[Any]) -> Lines:
         one_T = mine_BT[error_B.nan_to_num(torch.inf).argmin()]
         every = -(-len(one_T) // MOST_POINTS)
         values = thinned(one_T[None, None], every)[0, 0]
-        drawn.append(Series(name, [step * every for step in range(len(values))], values.tolist()))
+        steps = [1 + step * every for step in range(len(values))]
+        drawn.append(Series(name, steps, values.tolist()))
     channel = review.facts.channels[0]
     return Lines(
         "The most typical series of each class",
@@ -55,7 +56,7 @@ def mistaken(review: Review[Any]) -> Images:
     given = shares.gather(1, review.outcome.targets[:, None])[:, 0]
     order = given.argsort()[:NUM_PICTURES].tolist()
     pictures = [_picture(review, position, shares[position].tolist()) for position in order]
-    return Images("The largest errors", pictures)
+    return Images("Answers from the largest error down", pictures)
 
 
 def _picture(review: Review[Any], position: int, shares: list[float]) -> Picture:
@@ -102,4 +103,4 @@ def sketch(series: NDArray[np.float32]) -> NDArray[np.uint8]:
 def axes(facts: Any, _network: nn.Module) -> Axes:
     """How people read series: in the unit of each channel, where all were scaled alike."""
     scale = list(zip(facts.deviations, facts.means, strict=True))
-    return Axes(facts.channels, scale=scale if facts.scale == "channel" else ())
+    return Axes(facts.channels, first=1, scale=scale if facts.scale == "channel" else ())

@@ -46,8 +46,8 @@ def alignment(
 ) -> list[tuple[Step, str | None, str | None]]:
     """The changes of a shortest way, in order: what, the word of the reference, the word heard.
 
-    >>> alignment(["two", "one"], ["one", "six"])
-    [('deleted', 'two', None), ('same', 'one', 'one'), ('inserted', None, 'six')]
+    >>> alignment(["two", "one", "six"], ["one", "six"])
+    [('deleted', 'two', None), ('same', 'one', 'one'), ('same', 'six', 'six')]
     """
     table = [list(range(len(heard) + 1))]
     for row, said in enumerate(reference, 1):

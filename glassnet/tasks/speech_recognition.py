@@ -193,7 +193,9 @@ TASK = Task(
     later=("beam", "alpha", "beta"),
     reading=reading,
     views=views.VIEWS,
-    axes=lambda facts, network: axes(network, facts.rate, facts.vocabulary.token),
+    axes=lambda facts, network: axes(
+        network, facts.rate, facts.vocabulary, listening.seconds(network)
+    ),
     output_names=lambda facts: [
         facts.vocabulary.token(number) for number in range(len(facts.vocabulary))
     ],

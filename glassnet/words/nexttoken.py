@@ -72,7 +72,7 @@ def expected(
         names: How people read them.
         name: Number of a token -> how people read it.
     """
-    logs_TV = logits_TV.double().log_softmax(1)
+    logs_TV = logits_TV.cpu().double().log_softmax(1)
     entropy_T = -(logs_TV.exp() * logs_TV).sum(1) / math.log(2)
     count = min(TOP, logs_TV.shape[1])
     found = [Expected(names[0], None, None, None, None, ())] if names else []
@@ -94,7 +94,7 @@ def expected(
 
 def after(logits_TV: Tensor, name: Any, count: int = 10) -> list[tuple[str, float]]:
     """The most probable tokens after the whole text, with their probabilities."""
-    shares_V = logits_TV[-1].double().log_softmax(0)
+    shares_V = logits_TV[-1].cpu().double().log_softmax(0)
     return _named(shares_V.topk(min(count, len(shares_V))), name)
 
 

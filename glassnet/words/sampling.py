@@ -78,7 +78,7 @@ def continued(
         with torch.inference_mode():
             tokens_1T = torch.tensor([unread], device=where)
             logits_1TV, state = network.follow(tokens_1T, state)  # type: ignore[operator]
-            logits_V = logits_1TV[0, -1].double().cpu()
+            logits_V = logits_1TV[0, -1].cpu().double()
             logits_V[list(never)] = -torch.inf
             token = drawn(probabilities(logits_V, sampling), draw)
         yield token
@@ -95,7 +95,7 @@ def expected(network: nn.Module, prompt: Sequence[int], never: Sequence[int]) ->
     """The probability (V,) of each token to come next, on the CPU; 0 for those of ``never``."""
     where = next(network.parameters()).device
     with torch.inference_mode():
-        logits_V: Tensor = network(torch.tensor([prompt], device=where))[0, -1].double().cpu()
+        logits_V: Tensor = network(torch.tensor([prompt], device=where))[0, -1].cpu().double()
         logits_V[list(never)] = -torch.inf
         return logits_V.softmax(0)
 

@@ -29,14 +29,16 @@ function recording(item: Recording, strongest: number): HTMLElement {
     "aria-label": item.caption || "recording" }) : null;
   const cursor = s("line", { class: "played", visibility: "hidden" });
   let x: Scale | null = null;
+  let waiting = 0; // one frame at a time, however many events ask for it
   const follow = () => {
+    waiting = 0;
     if (!player || !x) return;
     const at = x.at(Math.min(player.currentTime, item.seconds));
     for (const [name, value] of [["x1", at], ["x2", at]] as const) cursor.setAttribute(name, String(value));
     cursor.setAttribute("visibility", player.currentTime > 0 ? "visible" : "hidden");
-    if (!player.paused) requestAnimationFrame(follow);
+    if (!player.paused) waiting = requestAnimationFrame(follow);
   };
-  for (const event of ["play", "timeupdate", "seeked"]) player?.addEventListener(event, follow);
+  for (const event of ["play", "timeupdate", "seeked"]) player?.addEventListener(event, () => { if (!waiting) follow(); });
   const plot = responsive((width) => {
     const drawn = chart(item, width, strongest);
     x = drawn.x;
