@@ -196,7 +196,5 @@ TASK = Task(
     axes=lambda facts, network: axes(
         network, facts.rate, facts.vocabulary, listening.seconds(network)
     ),
-    output_names=lambda facts: [
-        facts.vocabulary.token(number) for number in range(len(facts.vocabulary))
-    ],
+    output_names=lambda facts: [facts.vocabulary.token(n) for n in range(len(facts.vocabulary))],
 )
