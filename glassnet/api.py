@@ -204,27 +204,40 @@ class TrainedRun:
         """Train further on other data; see ``glassnet.finetune``."""
         return finetune(self, data, **options)
 
-    def decide(self, costs: Mapping[str, Any] | None, data: str | Path | None = None) -> Evaluation:
-        """Choose answers by other costs from now on, without training again.
+    def decide(
+        self,
+        costs: Mapping[str, Any] | None = None,
+        data: str | Path | None = None,
+        search: Mapping[str, Any] | None = None,
+    ) -> Evaluation:
+        """Choose answers by other costs from now on, or search otherwise, without training again.
 
-        The threshold is chosen on the validation examples; figures and report are written anew.
+        A threshold, and the weights of a language model, are chosen on the validation examples;
+        figures and report are written anew.
 
         Args:
             costs: As the knob ``costs``: {true class: {answer: cost}}; None: the most probable
                 class, or what ``class_weights`` say.
             data: Where the data set is now, if it has moved.
+            search: Other knobs of the search for a text, such as {"beam": 64}; what is not named
+                becomes again what the recipe says. Unset: costs are decided by.
 
         Raises:
-            UserError: If a class is unknown, a cost is none, or the task does not choose classes.
+            UserError: If a class is unknown, a cost is none, the task does not choose classes, or
+                a knob is none of its search.
         """
         task, recipe = self._trained.task, self.recipe
-        if task.decide is None or task.decision is not None:
+        if search is not None:
+            asked = _searched(task, recipe, search)
+        elif task.decide is None or task.decision is not None:
             raise UserError(f"The task {recipe.task!r} has no classes to decide between.")
-        asked = {"costs": build(task.recipe, {**recipe.model_dump(), "costs": costs}).costs}
-        task.decide(recipe.model_copy(update=asked), self.facts, None)  # refuses unknown classes
+        else:
+            asked = {"costs": build(task.recipe, {**recipe.model_dump(), "costs": costs}).costs}
+            task.decide(recipe.model_copy(update=asked), self.facts, None)  # unknown classes
         source = self._source if data is None else None
         source = source or self._trained.source(data)
         self._trained.keep(None, asked)
+        self._trained = Trained(self._trained.run, task, self._trained.trust_code)  # other facts
         evaluation, review = evaluate.measure(self._trained, "validation", source)
         report.write(self._trained, evaluation, review)
         return evaluation
@@ -411,6 +424,15 @@ def train(
         UserError: If anything in the input is wrong; the message says what and what to do.
     """
     return _train(data, {"task": task, "network": network, **knobs}, name, runs, show)
+
+
+def _searched(task: Task[Any, Any], recipe: Any, search: Mapping[str, Any]) -> dict[str, Any]:
+    """Knobs of the search, checked as those of the recipe are."""
+    if other := [name for name in search if name not in task.later]:
+        can = f"these can: {', '.join(task.later)}" if task.later else "none of this task can"
+        raise UserError(f"{other[0]!r} cannot be changed after training; {can}.")
+    built = build(task.recipe, {**recipe.model_dump(), **search})
+    return {name: getattr(built, name) for name in search}
 
 
 def _written(

@@ -443,6 +443,9 @@ class Task(Generic[R, B]):
     they are written; for ``glassnet generate``. Unset: the task writes nothing."""
     decide: Callable[[R, Any, Outcome | None], Any] | None = None
     """Recipe, facts and the answers to the validation examples -> how a run chooses its answers."""
+    later: tuple[str, ...] = ()
+    """Knobs that say how answers are searched for, and so may change after training
+    (``glassnet decide --search``); of those that are facts too, the fact is what changes."""
     decision: type[Any] | None = None
     """What ``decision.json`` is read as; unset: ``decisions.Decision``, which chooses classes."""
     reading: Callable[[Any, Any], Reading] | None = None

@@ -47,9 +47,12 @@ class Trained:
     def facts(self) -> Any:
         """What turns raw inputs into tensors and outputs into answers."""
         try:
-            return self.task.facts.model_validate(self.run.read_json("facts.json"))
+            found = self.task.facts.model_validate(self.run.read_json("facts.json"))
         except ValidationError as error:
             raise UserError(f"{self.run.path}/facts.json is damaged: {error}") from None
+        later = set(self.task.later) & set(type(found).model_fields)
+        asked = {name: value for name, value in self.asked.items() if name in later}
+        return found.model_copy(update=asked)
 
     @cached_property
     def network(self) -> nn.Module:

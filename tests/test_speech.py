@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from glassnet.data.spelling import normalized
 from glassnet.data.transcripts import Wording
 from glassnet.errors import UserError
 from glassnet.network import build_network
+from glassnet.networks._dropout import Dropout
 from glassnet.recipe import NetworkKnobs
 from glassnet.speech import beam, ctc, heard, mistakes, ngrams, transcribe, wording
 from glassnet.speech.heard import FIXED, Weights
@@ -242,6 +244,18 @@ def test_a_conformer_answers_the_same_however_it_is_padded(reads: str) -> None:
     assert all(grad is not None and grad.isfinite().all() for grad in gradients)
 
 
+def test_dropout_drops_its_share_scales_the_rest_and_is_drawn_from_the_generator() -> None:
+    layer, ones = Dropout(0.25), torch.ones(100, 1001)
+    torch.manual_seed(0)
+    found = layer(ones)
+    assert found.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float(found.mean()) == pytest.approx(1, abs=0.01)
+    assert float((found[:, 1:] == found[:, :-1]).float().mean()) == pytest.approx(0.625, abs=0.01)
+    torch.manual_seed(0)
+    assert layer(ones).equal(found)
+    assert layer.eval()(ones).equal(ones)
+
+
 # --- Transcripts ----------------------------------------------------------------------------------
 
 
@@ -338,6 +352,27 @@ def test_strings_sound_as_their_recordings_and_say_their_words(tmp_path: Path) -
         assert wording.spelled([token for token in said if token], facts) == source.texts[row]
 
 
+def test_few_words_that_are_said_often_are_heard_whole(tmp_path: Path) -> None:
+    place = Path(datasets.fetch("whistles"))
+    rows = range(100)
+    assert opened(place, None).facts(torch.tensor(rows)).vocabulary.unit == "characters"
+    lines = (place / "list.csv").read_text(encoding="utf-8").splitlines()
+    said = [line.partition(",")[0] + ",no" for line in lines[1:]]
+    folder = tmp_path / "no"
+    shutil.copytree(place, folder)
+    (folder / "list.csv").write_text("\n".join([lines[0], *said]), encoding="utf-8")
+    facts = opened(folder, None).facts(torch.tensor(rows))
+    assert facts.vocabulary.unit == "words"
+    assert (
+        wording.spelled([int(t) for t in facts.vocabulary.encode(["no no"])[0]], facts) == "no no"
+    )
+    assert opened(folder, "characters").facts(torch.tensor(rows)).vocabulary.unit == "characters"
+
+
+def opened(place: Path, unit: Any) -> Any:
+    return transcripts.open_transcripts(place, Ask(), Wording(unit=unit))
+
+
 # --- By the command line --------------------------------------------------------------------------
 
 
@@ -350,6 +385,16 @@ def test_a_run_writes_down_a_long_recording_and_tells_what_cannot_be_read(tmp_pa
     done = glassnet("predict", run, long, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert '"certainty"' in done.stdout
+    done = glassnet("decide", run, "--search", "beam: 3, alpha: 0.7, beta: 0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "3 beginnings at once" in said
+    assert "weighed 0.7, each word +0 (not chosen on recordings)" in said
+    done = glassnet("decide", run, "--search", "beam: 1", cwd=tmp_path)
+    assert "Heard by the best path, without a language model." in done.stdout
+    done = glassnet("decide", run, "--search", "units: words", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'units' cannot be changed after training; these can: beam, alpha, beta" in done.stderr
     (tmp_path / "text.wav").write_text("no sound at all", encoding="utf-8")
     done = glassnet("predict", run, tmp_path / "text.wav", cwd=tmp_path)
     assert done.returncode == 2

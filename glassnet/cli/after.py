@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from glassnet.cli.text import writable
 from glassnet.cli.verb import MOVED, RUN, TRUST, Options, Verb, say
@@ -20,15 +21,27 @@ def evaluate(options: Options) -> int:
 
 
 def decide(options: Options) -> int:
-    """Choose answers by other costs."""
+    """Choose answers by other costs, or search otherwise."""
     from glassnet import api
     from glassnet.cli.text import evaluation
     from glassnet.recipe import parse_value
 
     run = api.load(options.run, options.trust_code)
-    costs = None if options.costs == "none" else parse_value(options.costs)
-    found = run.decide(costs, data=options.data)
+    if (options.costs is None) == (options.search is None):
+        raise UserError("Give --costs (classes) or --search (texts), one of the two.")
+    search = None if options.search is None else _mapping("--search", options.search)
+    costs = None if options.costs in (None, "none") else parse_value(options.costs)
+    found = run.decide(costs, data=options.data, search=search)
     return say(options, found.to_json(), evaluation(found, run.openings))
+
+
+def _mapping(flag: str, text: str) -> dict[str, Any]:
+    from glassnet.recipe import parse_value
+
+    found = {} if text == "none" else parse_value(f"{{{text.strip().strip('{}')}}}")
+    if not isinstance(found, dict):
+        raise UserError(f"{flag} {text!r}: expected names and values, such as 'beam: 64'.")
+    return found
 
 
 def diagnose(options: Options) -> int:
@@ -100,16 +113,22 @@ VERBS = (
     ),
     Verb(
         "decide",
-        "Choose a run's answers by what mistakes cost, without training again.",
+        "Choose a run's answers by what mistakes cost, or search otherwise, without training.",
         decide,
         (
             RUN,
             (
                 ("--costs",),
                 {
-                    "required": True,
                     "help": "'bad: {good: 50}, good: {bad: 1}': true class, answer, cost; "
                     "none: by the most probable class",
+                },
+            ),
+            (
+                ("--search",),
+                {
+                    "help": "how a text is searched for: 'beam: 64, alpha: 0.8' (speech), "
+                    "'beam: 10' (translation); none: as trained",
                 },
             ),
             MOVED,

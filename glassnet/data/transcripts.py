@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from glassnet.errors import UserError
 from glassnet.task import Problem
 
 SHOWN = 5
+FEW_WORDS, OFTEN = 50, 50
+"""Words are heard whole where there are so many at most, and each is said so often at least."""
 MOST_TEXT = 20_000_000
 """Characters of a text file that are counted, since the facts of a run hold them."""
 
@@ -71,7 +74,8 @@ class SpeechFacts(SoundFacts):
 class Wording:
     """How transcripts are written, and searched for."""
 
-    unit: Unit = "characters"
+    unit: Unit | None = None
+    """Unset: the one that ``suited`` says."""
     size: int = 500
     """Most different tokens, for words and sub-words."""
     lowercase: bool = True
@@ -147,7 +151,8 @@ class TranscriptSource(SoundRows):
 
     def learned(self, texts: list[str]) -> Vocabulary:
         """The vocabulary of texts."""
-        return tokens.learn(texts, self.wording.unit, size=self.wording.size, least=1, marks=False)
+        unit = self.wording.unit or suited(texts)
+        return tokens.learn(texts, unit, size=self.wording.size, least=1, marks=False)
 
     def read(self, texts: list[str]) -> list[str]:
         """What the language model counts: the training transcripts, or the lines of a file."""
@@ -249,6 +254,21 @@ class StringSource:
         ]
         targets = padded(facts.vocabulary.encode([self.texts[row] for row in kept]))
         return StringExamples(torch.tensor(kept, dtype=torch.int64), targets, sounds, pieces)
+
+
+def suited(texts: Sequence[str]) -> Unit:
+    """Words where all are frequent, else characters.
+
+    A word is one answer, where its letters are several that must fit into its time, and spelling is
+    to be learned as well. But of other words than those of training nothing could be heard, and
+    rare ones are learned from their letters.
+
+    >>> [suited(["yes", "no"] * 50), suited(["yes", "no"] * 20)]
+    ['words', 'characters']
+    """
+    counts = Counter(word for text in texts for word in text.split())
+    few = len(counts) <= FEW_WORDS and min(counts.values(), default=0) >= OFTEN
+    return "words" if few and not tokens.unspaced(texts) else "characters"
 
 
 def lines_of(path: Path, own: Wording, problems: list[Problem]) -> list[str]:

@@ -36,6 +36,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from glassnet.networks._attention import KeysValues, NumHeads, SelfAttention, angles, check_heads
+from glassnet.networks._dropout import Dropout
 from glassnet.networks._series import frames, mean_over_time, present
 
 READS = ("frames", "signals")
@@ -98,7 +99,7 @@ class Conformer(nn.Module):
         check_heads(width, num_heads, "rotary")
         self.reads, self.stride, self.head_width = reads, STRIDE, width // num_heads
         self.front = Subsampling(input_shape[0], width, filters)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(width, num_heads, kernel, dropout) for _ in range(num_layers)
         )
@@ -151,11 +152,11 @@ class ConformerBlock(nn.Module):
         super().__init__()
         self.dense_before = dense(width, dropout)
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = SelfAttention(width, num_heads, dropout)
+        self.attention = SelfAttention(width, num_heads)  # shares are kept whole, as in the paper
         self.convolution = Convolution(width, kernel, dropout)
         self.dense_after = dense(width, dropout)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_BUD: Tensor, seen_BU: Tensor, turns: KeysValues) -> Tensor:
         """Return (B, U, D)."""
@@ -177,7 +178,7 @@ class Convolution(nn.Module):
         self.gate = nn.Sequential(nn.Linear(width, 2 * width), nn.GLU())
         self.filter = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.filter_norm = nn.LayerNorm(width)
-        self.out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.Dropout(dropout))
+        self.out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), Dropout(dropout))
 
     def forward(self, x_BUD: Tensor, seen_BU: Tensor) -> Tensor:
         """Return (B, U, D)."""
@@ -192,9 +193,9 @@ def dense(width: int, dropout: float) -> nn.Sequential:
         nn.LayerNorm(width),
         nn.Linear(width, 4 * width),
         nn.SiLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
         nn.Linear(4 * width, width),
-        nn.Dropout(dropout),
+        Dropout(dropout),
     )
 
 

@@ -41,7 +41,7 @@ BEST = 10
 ALPHA, BETA = 0.5, 1.0
 """The weights of the search, and of the answers before others were chosen."""
 ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-BETAS = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0)
+BETAS = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 
 
 def wer(outcome: Outcome) -> float:
@@ -268,12 +268,16 @@ class Weights(BaseModel):
         return Outcome(outputs, outcome.targets, outcome.answers)
 
 
-def choose(outcome: Outcome | None) -> Weights:
+def choose(
+    outcome: Outcome | None, alpha: float | None = None, beta: float | None = None
+) -> Weights:
     """The weights with the fewest mistakes in words, then in characters; the usual ones on a tie.
 
     ``outcome`` are the validation utterances with their candidates; without them the usual weights.
+    ``alpha`` and ``beta`` are not chosen where they are given.
     """
-    usual = Weights(alpha=ALPHA, beta=BETA)
+    alphas, betas = ALPHAS if alpha is None else (alpha,), BETAS if beta is None else (beta,)
+    usual = Weights(alpha=ALPHA if alpha is None else alpha, beta=BETA if beta is None else beta)
     if outcome is None or outcome.outputs.shape[1] == FIXED:
         return usual
     number = len(outcome.outputs)
@@ -283,7 +287,9 @@ def choose(outcome: Outcome | None) -> Weights:
         far = abs(weights.alpha - ALPHA) + abs(weights.beta - BETA)
         return float(sums[WORD_EDITS]), float(sums[SIGN_EDITS]), far
 
-    grid = [Weights(alpha=a, beta=b, examples=number) for a in ALPHAS for b in BETAS]
+    if alpha is not None and beta is not None:
+        return usual
+    grid = [Weights(alpha=a, beta=b, examples=number) for a in alphas for b in betas]
     return min(grid, key=mistakes)
 
 

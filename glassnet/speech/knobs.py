@@ -31,10 +31,12 @@ Join = Annotated[
 ]
 
 Heard = Annotated[
-    Literal["characters", "subwords", "words"],
+    Literal["characters", "subwords", "words"] | None,
     Field(
-        description="What is heard one by one. characters: needs least data. subwords: frequent "
-        "pieces of words, with ten hours and more. words: for a few commands.",
+        description="What is heard one by one. characters: needs least data for many words. "
+        "subwords: frequent pieces of words, with ten hours and more. words: for digits and "
+        "commands; others cannot be heard. Unset: words if training says 50 different ones at most "
+        "and each 50 times at least, else characters.",
     ),
 ]
 
@@ -59,6 +61,26 @@ Beam = Annotated[
         le=1000,
         description="How many beginnings of a text are followed at once. 1: the best path, "
         "fastest, and without a language model.",
+    ),
+]
+
+Alpha = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=10,
+        description="What the language model's log-probability counts; 0: nothing. Unset: chosen "
+        "on validation recordings.",
+    ),
+]
+
+Beta = Annotated[
+    float | None,
+    Field(
+        ge=-20,
+        le=20,
+        description="What each word more counts, in nats, beside a language model: raise it where "
+        "words are missing. Unset: chosen on validation recordings.",
     ),
 ]
 

@@ -49,7 +49,8 @@ def told(facts: Any, weights: Weights | None) -> str:
         if facts.writer is None
         else f"the run {facts.writer.path}"
     )
-    chosen = f"chosen on {weights.examples} validation recordings" if weights.examples else "usual"
+    number = weights.examples
+    chosen = f"chosen on {number} validation recordings" if number else "not chosen on recordings"
     return (
         f"Heard by beam search, {facts.beam} beginnings at once, with {model}: its logarithm is "
         f"weighed {weights.alpha:g}, each word {weights.beta:+g} ({chosen})."

@@ -32,7 +32,9 @@ from glassnet.signals.waves import Waves
 from glassnet.speech import ctc, heard, listening, models, transcribe, views
 from glassnet.speech.heard import Weights
 from glassnet.speech.knobs import (
+    Alpha,
     Beam,
+    Beta,
     Heard,
     Join,
     Language,
@@ -64,12 +66,14 @@ class SpeechRecognition(Recipe):
     waves: Waves = Waves(shift=0.0, gain=0.0)
     hide: Hide = Hide()
     join: Join = None
-    units: Heard = "characters"
+    units: Heard = None
     vocabulary: NumTokens = 500
     lowercase: Lowercase = True
     punctuation: Punctuation = False
     beam: Beam = 16
     language_model: Language = "transcripts"
+    alpha: Alpha = None
+    beta: Beta = None
 
     @model_validator(mode="after")
     def _validated_on_the_unknown(self) -> Self:
@@ -155,7 +159,8 @@ def _batches(examples: Any, facts: SpeechFacts) -> list[Tensor]:
 
 def decide(recipe: Any, facts: SpeechFacts, outcome: Outcome | None) -> Weights | None:
     """Weigh the language model, if there is one."""
-    return None if models.fusion(facts) is None else heard.choose(outcome)
+    plain = models.fusion(facts) is None
+    return None if plain else heard.choose(outcome, recipe.alpha, recipe.beta)
 
 
 def predict(
@@ -203,12 +208,11 @@ TASK = Task(
     predict=predict,
     decide=decide,
     decision=Weights,
+    later=("beam", "alpha", "beta"),
     reading=reading,
     views=views.VIEWS,
     axes=lambda facts, network: axes(
         network, facts.rate, facts.vocabulary, listening.seconds(network)
     ),
-    output_names=lambda facts: [
-        facts.vocabulary.token(number) for number in range(len(facts.vocabulary))
-    ],
+    output_names=lambda facts: [facts.vocabulary.token(n) for n in range(len(facts.vocabulary))],
 )

@@ -192,6 +192,7 @@ TASK = Task(
     chosen_by=("accuracy", "loss"),
     predict=predict,
     reading=translated.reading,
+    later=("beam", "length_penalty"),
     views={"translations": shown},
     output_names=lambda facts: [
         facts.vocabulary.token(number) for number in range(len(facts.vocabulary))
