@@ -97,21 +97,20 @@ class TrainedRun:
     @property
     def metrics(self) -> dict[str, Estimate]:
         """The figures on the validation examples, with 95 % intervals; empty if not evaluated."""
-        run = self._trained.run
-        if not run.exists("evaluation.json"):
-            return {}
-        found = run.read_json("evaluation.json")["metrics"]
-        return {name: Estimate(**values) for name, values in found.items()}
+        return {} if self.evaluation is None else self.evaluation.metrics
 
     @property
     def notes(self) -> list[str]:
         """What one must know to read the figures; empty if not evaluated."""
+        return [] if self.evaluation is None else list(self.evaluation.notes)
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What was last measured on the validation examples, with the figures of plain methods."""
         run = self._trained.run
-        return (
-            run.read_json("evaluation.json").get("notes", [])
-            if run.exists("evaluation.json")
-            else []
-        )
+        if not run.exists("evaluation.json"):
+            return None
+        return Evaluation.from_json(run.read_json("evaluation.json"))
 
     @property
     def findings(self) -> list[str]:

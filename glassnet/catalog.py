@@ -16,6 +16,9 @@ from glassnet.errors import UserError
 from glassnet.recipe import NetworkKnobs, Recipe, build, merge, nested, read_yaml
 from glassnet.task import Look, Task
 
+SHOWN = 20
+"""Columns that an error names."""
+
 
 def task(name: str) -> Task[Any, Any]:
     """Load a task by its name, or from a user's own file."""
@@ -122,10 +125,13 @@ def wanted(look: Look) -> str:
     """What a person has to add so that a task fits."""
     if look.kind != "table" or "target" in look.details:
         return ""
-    columns = ", ".join(column["name"] for column in look.details["columns"])
+    names = [column["name"] for column in look.details["columns"]]
+    shown = names if len(names) <= SHOWN else [*names[: SHOWN // 2], "…", *names[-SHOWN // 2 :]]
     return (
-        f"Name the column to predict by --target; the columns are: {columns}. If they mean "
-        "something else, such as texts and their translations, name the task by --task. "
+        f"Name the column to predict by --target; the columns are: {', '.join(shown)}. If they "
+        "mean something else, such as the steps of a signal in each row, what was measured over "
+        "time, or texts beside their translations, name the task by --task: "
+        f"{', '.join(listing.names('tasks'))}. "
     )
 
 

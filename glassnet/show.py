@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from time import monotonic
 
 from glassnet.task import Event, Finished, Refitting, Saved, Started, Step, Validated, Warned
 
@@ -31,6 +32,10 @@ def progress(events: Iterator[Event]) -> Iterator[Event]:
             yield event
 
 
+QUIET = 30.0
+"""Seconds after which a log, which shows no bar, hears where a long epoch stands."""
+
+
 class Waiting:
     """Shows work before the first event, if it takes longer than a second."""
 
@@ -40,8 +45,6 @@ class Waiting:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Hear how far the work has come."""
-        from time import monotonic
-
         now = monotonic()
         if not done:
             self.began[what] = now  # the same work may be done again later
@@ -64,19 +67,21 @@ class Screen:
 
         assert isinstance(bar, Progress)
         self.bar, self.line = bar, bar.add_task("preparing", total=1, loss="")
-        self.num_epochs, self.began = 0, 0.0
+        self.num_epochs, self.num_steps, self.began = 0, 0, 0.0
+        self.said = monotonic()
 
     def show(self, event: Event) -> None:
         """Show one event."""
-        from time import monotonic
-
         if isinstance(event, Step):
             if monotonic() - self.began > 0.1:  # reading a loss may wait for the device: seldom
                 self.began = monotonic()
                 loss = f"{float(event.values['loss']):.4f}"
                 self.bar.update(self.line, completed=event.step, loss=loss)
+                if self.bar.disable and self.began - self.said > QUIET:
+                    self.say(f"step {event.step}/{self.num_steps}  loss {loss}")
         elif isinstance(event, Started):
             self.num_epochs = event.num_steps // event.steps_per_epoch
+            self.num_steps = event.num_steps
             where = f", from step {event.step}" if event.step else ""
             self.say(f"training in {event.run}: {event.num_steps} steps{where}")
             self.bar.update(self.line, total=event.num_steps, completed=event.step)
@@ -89,6 +94,7 @@ class Screen:
             loss = f"training loss {event.train_loss:.4f}" if begun else "before the first step"
             self.say(f"{epoch}  {loss}  validation {scores}{best if begun else ''}")
         elif isinstance(event, Refitting):
+            self.num_steps = event.num_steps
             self.bar.update(self.line, description="refit", total=event.num_steps)
             way = f"{event.epochs} epochs" if event.epochs else "the beginning, solved anew"
             self.say(f"refit: {way} on training and validation rows together")
@@ -101,6 +107,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
+        self.said = monotonic()
         if self.bar.disable:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()

@@ -45,8 +45,13 @@ def evaluation(found: Any, openings: int) -> str:
     """An evaluation, with what it was measured on."""
     times = "once" if openings == 1 else f"{openings} times"
     note = f"\nThe sealed test has now been opened {times}." if found.split == "test" else ""
-    body = estimates(found.metrics, found.split) + beside(found)
-    return f"{body}\non {found.examples:,} {found.split} examples{note}{remarks(found.notes)}"
+    number = f"{found.examples:,} {found.split} examples"
+    return f"{figures(found)}\non {number}{note}{remarks(found.notes)}"
+
+
+def figures(found: Any) -> str:
+    """All figures of an evaluation, those of plain methods too."""
+    return estimates(found.metrics, found.split) + beside(found)
 
 
 def beside(found: Any) -> str:

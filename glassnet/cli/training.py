@@ -47,7 +47,7 @@ def resume(options: Options) -> int:
 
 
 def _trained(options: Options, run: Any) -> int:
-    from glassnet.cli.text import estimates, remarks
+    from glassnet.cli.text import figures, remarks
 
     status = run.status
     metrics = {name: vars(estimate) for name, estimate in run.metrics.items()}
@@ -57,7 +57,8 @@ def _trained(options: Options, run: Any) -> int:
         say(options, answer, f"Stopped; `glassnet resume {run.path}` continues exactly here.")
         return 130
     report = run.path / "report.html"
-    text = f"{estimates(run.metrics)}{remarks(run.notes)}\n\nrun     {run.path}\nreport  {report}"
+    body = figures(run.evaluation) + remarks(run.notes)
+    text = f"{body}\n\nrun     {run.path}\nreport  {report}"
     return say(options, answer, text)
 
 

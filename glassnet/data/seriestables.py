@@ -25,6 +25,10 @@ Rows = NDArray[np.int64]
 TIMES = ("time", "timestamp", "timestamps", "date", "datetime", "t", "seconds", "ms")
 """Columns of a recording that are no measurement, if their values only grow."""
 LABELS = ("label", "class", "target", "y")
+WHOSE = ("id", "series", "series_id", "unit", "sample", "recording", "case", "instance", "trial")
+"""Columns that say to which series a row belongs, if values repeat."""
+FEW_COLUMNS, ROWS_EACH = 20, 3
+"""A long table has at most so many columns, and at least so many rows for each series."""
 UNEVEN = 0.01
 """Steps of time may differ by this share of their median."""
 SUFFIXES = (".csv", ".tsv")
@@ -56,6 +60,8 @@ def of_wide(read: Read, origin: str, columns: Columns, labelled: bool) -> Record
     target = _target(read, origin, columns) if labelled else columns.target
     frame = missing_to_null(read.frame, target)
     others = [name for name in frame.columns if name not in (target, columns.group)]
+    if labelled:
+        _refuse_long(frame, others, target or "", origin)
     problems = list(read.problems)
     steps = _numeric(frame, others, read.separator, origin, problems)
     values = np.stack([steps[name] for name in steps], 1)
@@ -70,6 +76,30 @@ def of_wide(read: Read, origin: str, columns: Columns, labelled: bool) -> Record
         target=target or "",
         problems=problems,
     )
+
+
+def _refuse_long(frame: pl.DataFrame, others: Sequence[str], target: str, origin: str) -> None:
+    """Refuse rows of which several are one series: read one by one, they would be nonsense.
+
+    Such a table has a column of time or of the series' names, and another one, or the same, whose
+    equal values stand for one label each.
+    """
+    named = [name for name in others if name.lower() in (*TIMES, *WHOSE)]
+    if not named or len(others) > FEW_COLUMNS:
+        return
+    for name in others:
+        distinct = frame[name].n_unique()
+        if 1 < distinct <= frame.height / ROWS_EACH and (
+            frame.select(name, target).n_unique() == distinct
+        ):
+            times = [one for one in named if one.lower() in TIMES and one != name]
+            time = f" --time {times[0]}" if times else ""
+            raise UserError(
+                f"{origin}: equal values of column {name!r} stand in several rows with one "
+                f"{target!r}, so the rows look like measurements, not like series. Say --series "
+                f"{name}{time}; if each row is a series of its own, leave out the columns "
+                f"{', '.join(map(repr, named))}."
+            )
 
 
 def _target(read: Read, origin: str, columns: Columns) -> str:
