@@ -391,3 +391,23 @@ def test_tables_of_sequences_are_repaired_and_fasta_is_not() -> None:
     path = fasta(Path("a.fa"), [f"n{n}|{n % 2}" for n in range(30)], sequences(30))
     with pytest.raises(UserError, match="tables of them are"):
         inspection.fix(inspection.inspect(path), None, "b.fa")
+
+
+def test_a_sequence_far_from_the_lengths_that_were_learned_is_told() -> None:
+    from glassnet.data import rawdna
+
+    facts = dna.DnaFacts(
+        alphabet="dna", shortest=100, most=120, longest=120, aligned=False, both_strands=False,
+        frequencies=[0.25] * 4, classes=["a", "b"], class_counts=[1, 1],
+    )  # fmt: skip
+    told = rawdna.unusual([("short", "ACG"), ("usual", "ACGT" * 26)], facts)
+    assert len(told) == 1
+    assert "short (3)" in told[0].what
+    assert "usual" not in told[0].what
+
+
+def test_coordinates_in_headers_are_no_class(tmp_path: Path) -> None:
+    path = tmp_path / "peaks.fa"
+    path.write_text(">chr1:100-200\nACGT\n>chr2:100-200\nACGA\n")
+    with pytest.raises(UserError, match="no label was found in the headers"):
+        dna.open_dna(path)

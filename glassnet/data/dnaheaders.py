@@ -10,6 +10,8 @@ from glassnet.errors import UserError
 
 KEYS = ("class", "label", "type", "category", "target", "y")
 MOST_CLASSES = 50
+COORDINATES = re.compile(r"[\d:,.()+-]+")
+"""What follows the chromosome in '>chr1:100-200'."""
 
 Rule = Callable[[str], str | None]
 
@@ -35,9 +37,10 @@ def labels_and_parts(headers: Sequence[str], origin: str) -> tuple[list[str | No
             return labels, parts
     for rule in RULES:
         same = {rule(header) for header in headers}
-        if len(same) == 1 and None not in same and len(headers) > 1:
+        label = same.pop() if len(same) == 1 else None
+        if label is not None and len(headers) > 1 and not COORDINATES.fullmatch(label):
             raise UserError(
-                f"{origin}: the label is {same.pop()!r} in every header. Telling classes apart "
+                f"{origin}: the label is {label!r} in every header. Telling classes apart "
                 "needs at least two; add sequences of another class."
             )
     shown = "; ".join(f">{header[:60]}" for header in headers[:3])

@@ -17,6 +17,8 @@ from glassnet.task import Problem
 
 Named = list[tuple[str, str]]
 """Name and sequence of each."""
+FAR = 2
+"""Lengths by this factor beyond those of the training are told."""
 
 
 def read_raw(raw: Any, facts: DnaFacts) -> tuple[Named, list[Problem]]:
@@ -53,6 +55,23 @@ def wrong_with(sequence: str, facts: DnaFacts, one_length: bool) -> str | None:
             f"{facts.most:,} each. Cut it as they were"
         )
     return None
+
+
+def unusual(named: Named, facts: DnaFacts) -> list[Problem]:
+    """Sequences much shorter or longer than any of the training: answered, but a guess."""
+    low, high = facts.shortest / FAR, facts.most * FAR
+    odd = [f"{name} ({len(one):,})" for name, one in named if not low <= len(one) <= high]
+    if not odd:
+        return []
+    learned = f"{facts.shortest:,} to {facts.most:,}"
+    return [
+        Problem(
+            f"{len(odd):,} of {len(named):,} sequences",
+            f"are far from the lengths that were learned, {learned} letters: "
+            f"{', '.join(odd[:5])}{' …' * (len(odd) > 5)}",
+            "take their answers as guesses, or cut them as those of the training were cut",
+        )
+    ]
 
 
 def _of_string(raw: str | Path, facts: DnaFacts) -> tuple[Named, list[Problem]]:

@@ -140,8 +140,10 @@ def predict(
     named, problems = rawdna.read_raw(raw, facts)
     fixed = placing.knows_places(network)
     wrong = [rawdna.wrong_with(sequence, facts, fixed) for _, sequence in named]
-    told = [sequence for (_, sequence), why in zip(named, wrong, strict=True) if why is None]
-    progress.warn([*problems, *dna.cut(told, facts, "these sequences")])
+    good = [one for one, why in zip(named, wrong, strict=True) if why is None]
+    told = [sequence for _, sequence in good]
+    odd = rawdna.unusual(good, facts)
+    progress.warn([*problems, *odd, *dna.cut(told, facts, "these sequences")])
     if not told:
         return [Prediction(n, None, {"error": w}) for (n, _), w in zip(named, wrong, strict=True)]
     none = torch.zeros(len(told), dtype=torch.int64)
