@@ -191,6 +191,40 @@ class Subset(Generic[B]):
         return Subset(self.whole.to(device), self.positions.to(device))
 
 
+class Joined:
+    """Examples of several folds, one after another."""
+
+    def __init__(self, parts: list[Examples[Any]]) -> None:
+        self.parts = parts
+
+    @property
+    def rows(self) -> Tensor:
+        """The rows of the source."""
+        import torch
+
+        return torch.cat([part.rows for part in self.parts])
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def batch(self, index: Tensor, /) -> Any:
+        """Return the examples at ``index``, which must lie in one fold."""
+        start = 0
+        for part in self.parts:
+            if int(index.min()) < start + len(part):
+                return part.batch(index - start)
+            start += len(part)
+        raise IndexError(index)
+
+    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Any]:
+        """Yield the examples at each of the indices from number ``first`` on."""
+        return map(self.batch, indices[first:])
+
+    def to(self, device: Any, /) -> Joined:
+        """Return the same examples on ``device``."""
+        return Joined([part.to(device) for part in self.parts])
+
+
 @dataclass(frozen=True)
 class Splits:
     """Row numbers of the source (int64). Training code never receives the rows of ``test``."""

@@ -196,7 +196,8 @@ def test_the_range_test_suggests_a_rate_and_draws_it(cli: Cli, in_tmp: Path) -> 
 
 def test_evaluating_gives_figures_with_intervals(cli: Cli, run: str) -> None:
     found = answer(cli, "evaluate", run)
-    assert found.keys() == {"run", "split", "examples", "metrics", "notes"}
+    own = {"run", "split", "examples", "metrics", "notes"}
+    assert found.keys() == own | {"baselines", "gains"}
     assert (found["run"], found["split"]) == (run, "validation")
     assert found["metrics"]["accuracy"].keys() == {"value", "low", "high"}
     code, out, _ = cli("evaluate", run)

@@ -332,9 +332,9 @@ def test_an_empty_folder_and_a_cut_archive_are_refused() -> None:
     with pytest.raises(UserError, match="holds no texts"):
         documents.scan(Path("empty"), None)
     write(Path("a.txt.gz"), gzip.compress(PROSE.encode())[:100])
-    with pytest.raises(UserError, match=r"a\.txt\.gz cannot be read"):
+    with pytest.raises(UserError, match=r"a\.txt\.gz (is cut short|cannot be read)"):
         documents.scan(Path("a.txt.gz"), None)
-    with pytest.raises(UserError, match=r"a\.txt\.gz cannot be read"):
+    with pytest.raises(UserError, match=r"a\.txt\.gz (is cut short|cannot be read)"):
         sources.look("a.txt.gz")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from glassnet.data import pairchecks, pairfiles, ragged, tokens
 from glassnet.data.tokens import BEGIN, END, PAD, Unit, Vocabulary
 from glassnet.errors import UserError, nearest
-from glassnet.task import Batch, Facts, Problem, Subset
+from glassnet.task import Batch, Facts, Joined, Problem, Subset
 
 
 class PairFacts(Facts):
@@ -92,6 +92,8 @@ def texts_of(examples: Any) -> list[tuple[str, str]]:
     if isinstance(examples, Subset):
         texts = texts_of(examples.whole)
         return [texts[position] for position in examples.positions.tolist()]
+    if isinstance(examples, Joined):
+        return [text for part in examples.parts for text in texts_of(part)]
     return list(examples.texts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from glassnet.decisions import Decision
 from glassnet.errors import UserError
 from glassnet.evaluate import paired
 from glassnet.evaluate.intervals import Estimate, estimates
-from glassnet.task import Examples, Outcome, Reading, Review, Source
+from glassnet.task import Examples, Joined, Outcome, Reading, Review, Source
 from glassnet.trained import Trained
 from glassnet.version import __version__
 
@@ -197,35 +197,3 @@ def _stacked(columns: Sequence[Tensor]) -> Tensor:
     widest = max(column.shape[-1] for column in columns)
     pad = torch.nn.functional.pad
     return torch.cat([pad(column, (0, widest - column.shape[-1])) for column in columns])
-
-
-class Joined:
-    """Examples of several folds, one after another."""
-
-    def __init__(self, parts: list[Examples[Any]]) -> None:
-        self.parts = parts
-
-    @property
-    def rows(self) -> Tensor:
-        """The rows of the source."""
-        return torch.cat([part.rows for part in self.parts])
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
-
-    def batch(self, index: Tensor, /) -> Any:
-        """Return the examples at ``index``, which must lie in one fold."""
-        start = 0
-        for part in self.parts:
-            if int(index.min()) < start + len(part):
-                return part.batch(index - start)
-            start += len(part)
-        raise IndexError(index)
-
-    def batches(self, indices: Sequence[Tensor], first: int = 0, /) -> Iterator[Any]:
-        """Yield the examples at each of the indices from number ``first`` on."""
-        return map(self.batch, indices[first:])
-
-    def to(self, device: Any, /) -> Joined:
-        """Return the same examples on ``device``."""
-        return Joined([part.to(device) for part in self.parts])
