@@ -250,3 +250,12 @@ def _working_point(review: Review[Any], number: int) -> list[Mark]:
 def _few(num: int) -> Tensor:
     """At most some hundred of ``num`` positions, with both ends."""
     return torch.linspace(0, num - 1, min(num, NUM_POINTS)).round().long()
+
+
+OF_PROBABILITIES = {
+    "calibration": calibration,
+    "precision_recall": precision_recall,
+    "precision_levels": precision_levels,
+    "roc": roc,
+}
+"""Views of every task that answers with probabilities of classes, in the order of its report."""

@@ -95,6 +95,32 @@ def prediction(
     )
 
 
+def predictions(
+    named: Sequence[tuple[str, str | None]],
+    outputs: Tensor,
+    classes: Sequence[str],
+    decision: Decision | None,
+) -> list[Prediction]:
+    """An answer for each name, or why there is none.
+
+    Args:
+        named: Name of each input, and what was wrong with it; None: it was answered.
+        outputs: Raw outputs (N, classes) of those that were answered, in their order.
+        classes: Their names.
+        decision: How the answers are chosen; None: the most probable one.
+    """
+    chosen = answers(outputs, decision).tolist()
+    rows = iter(zip(chosen, outputs.softmax(1).tolist(), strict=True))
+    found = []
+    for name, wrong in named:
+        if wrong is not None:
+            found.append(Prediction(name, None, {"error": wrong}))
+            continue
+        answer, row = next(rows)
+        found.append(prediction(name, classes[answer], classes, row, decision))
+    return found
+
+
 def decide(recipe: Any, facts: Any, outcome: Outcome | None) -> Decision | None:
     """Choose by a recipe's ``costs`` or else ``class_weights``; None: the most probable class.
 

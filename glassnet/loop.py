@@ -456,6 +456,8 @@ _REDRAWN = (
 
 def _few(recipe: Any, held: int) -> str:
     """Warn of a small validation part; not every task lets its rows take turns."""
+    if recipe.split.mode == "kfold":
+        return f"this fold has {held} examples only; read the figures of all folds together"
     remedy = "add data"
     with suppress(ValueError):
         values = recipe.model_dump(mode="json")

@@ -101,6 +101,14 @@ def by_length(lengths: Tensor, order: Tensor, number: int) -> list[Tensor]:
     return [order[piece] for piece in sorted(pieces, key=lambda piece: int(piece[0]))]
 
 
+def in_pieces(examples: Any, order: Tensor, number: int) -> Sequence[Tensor]:
+    """As ``by_length``; where all examples have one length, pieces of equal size."""
+    lengths = lengths_of(examples)
+    if lengths.min() == lengths.max():
+        return order.tensor_split(number)
+    return by_length(lengths, order, number)
+
+
 def _cuts(ends: Tensor, number: int) -> Tensor:
     """Where to cut a row of sequences into ``number`` pieces; ``ends`` are their summed lengths."""
     step = torch.arange(1, number, device=ends.device)

@@ -211,8 +211,7 @@ def numbers(cells: Sequence[str], where: str) -> Values:
     try:
         return finite(np.array(cells, np.float64))
     except ValueError:
-        pass
-    values = np.full(len(cells), np.nan)
+        values = np.full(len(cells), np.nan)  # one of them is no plain number: which one?
     for place, cell in enumerate(cells):
         word = cell.strip()
         if word.lower() in MISSING:

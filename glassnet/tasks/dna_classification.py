@@ -121,10 +121,7 @@ def cut(
     recipe: DnaClassification, examples: Examples[Batch], order: Tensor, number: int
 ) -> Sequence[Tensor]:
     """Batches of equal size; of sequences of like lengths where they differ."""
-    lengths = ragged.lengths_of(examples)
-    if lengths.min() == lengths.max():
-        return order.tensor_split(number)
-    return ragged.by_length(lengths, order, number)
+    return ragged.in_pieces(examples, order, number)
 
 
 def score(network: nn.Module, examples: Examples[Batch], facts: DnaFacts) -> Outcome:
@@ -144,23 +141,14 @@ def predict(
     told = [sequence for _, sequence in good]
     odd = rawdna.unusual(good, facts)
     progress.warn([*problems, *odd, *dna.cut(told, facts, "these sequences")])
+    asked = [(name, why) for (name, _), why in zip(named, wrong, strict=True)]
     if not told:
-        return [Prediction(n, None, {"error": w}) for (n, _), w in zip(named, wrong, strict=True)]
+        return [Prediction(name, None, {"error": why}) for name, why in asked]
     none = torch.zeros(len(told), dtype=torch.int64)
     where = next(network.parameters()).device
     examples = dna.as_signals(told, facts, none, none).to(where)
     outputs = score(network, examples, facts).outputs
-    chosen = decisions.answers(outputs, decision).tolist()
-    shares = iter(zip(chosen, outputs.softmax(1).tolist(), strict=True))
-    answers = []
-    for (name, _), why in zip(named, wrong, strict=True):
-        if why is not None:
-            answers.append(Prediction(name, None, {"error": why}))
-            continue
-        answer, row = next(shares)
-        classes = facts.classes
-        answers.append(decisions.prediction(name, classes[answer], classes, row, decision))
-    return answers
+    return decisions.predictions(asked, outputs, facts.classes, decision)
 
 
 TASK = Task(
@@ -190,10 +178,7 @@ TASK = Task(
         "classes": views.per_class,
         **tells.VIEWS,
         **motifviews.VIEWS,
-        "calibration": curves.calibration,
-        "precision_recall": curves.precision_recall,
-        "precision_levels": curves.precision_levels,
-        "roc": curves.roc,
+        **curves.OF_PROBABILITIES,
     },
     axes=lambda facts, _: Axes(list(facts.letters), unit="position", first=1, letters=True),
     output_names=lambda facts: facts.classes,

@@ -170,10 +170,7 @@ TASK = Task(
         "classes": views.per_class,
         "augmented": seen,
         "mistakes": views.mistaken_images,
-        "calibration": curves.calibration,
-        "precision_recall": curves.precision_recall,
-        "precision_levels": curves.precision_levels,
-        "roc": curves.roc,
+        **curves.OF_PROBABILITIES,
     },
     output_names=lambda facts: facts.classes,
 )

@@ -139,10 +139,7 @@ def cut(
     recipe: SeriesClassification, examples: Examples[Batch], order: Tensor, number: int
 ) -> Sequence[Tensor]:
     """Batches of series of like lengths, each with about as many steps."""
-    lengths = ragged.lengths_of(examples)
-    if bool((lengths == lengths[0]).all()):
-        return order.tensor_split(number)
-    return ragged.by_length(lengths, order, number)
+    return ragged.in_pieces(examples, order, number)
 
 
 def score(network: nn.Module, examples: Examples[Batch], facts: SeriesFacts) -> Outcome:
@@ -162,11 +159,7 @@ def predict(
     examples = SignalExamples(none, values, starts, none).to(next(network.parameters()).device)
     batches = [one.sort().values for one in ragged.sorted_batches(examples.lengths, SCORED)]
     outputs = learners.score(network, examples, facts, batches).outputs
-    answers = decisions.answers(outputs, decision).tolist()
-    return [
-        decisions.prediction(name, facts.classes[answer], facts.classes, row, decision)
-        for (name, _), answer, row in zip(named, answers, outputs.softmax(1).tolist(), strict=True)
-    ]
+    return decisions.predictions([(n, None) for n, _ in named], outputs, facts.classes, decision)
 
 
 _fill_learned = learners.filler(
@@ -214,10 +207,7 @@ TASK = Task(
         "confusion": views.confusion,
         "classes": views.per_class,
         "mistakes": seen.mistaken,
-        "calibration": curves.calibration,
-        "precision_recall": curves.precision_recall,
-        "precision_levels": curves.precision_levels,
-        "roc": curves.roc,
+        **curves.OF_PROBABILITIES,
     },
     axes=seen.axes,
     output_names=lambda facts: facts.classes,

@@ -7,7 +7,7 @@ folders, or a data set that the library `datasets` saved.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -141,9 +141,8 @@ def predict(
     encoded, long = texts.encode([text for _, text in told], facts, "these texts")
     progress.warn([*problems, *long, *rawtexts.mostly_unknown(encoded, told, facts)])
     outputs = _outputs(network, encoded, facts.vocabulary.pad)
-    chosen = decisions.answers(outputs, decision).tolist()
-    shares = iter(zip(chosen, outputs.softmax(1).tolist(), strict=True))
-    return [_one(name, text, facts, shares, decision) for name, text in named]
+    asked = [(name, _wrong_with(text)) for name, text in named]
+    return decisions.predictions(asked, outputs, facts.classes, decision)
 
 
 def _outputs(network: nn.Module, encoded: Sequence[Any], pad: int) -> Tensor:
@@ -158,14 +157,11 @@ def _outputs(network: nn.Module, encoded: Sequence[Any], pad: int) -> Tensor:
     ).outputs
 
 
-def _one(
-    name: str, text: str | None, facts: TextFacts, shares: Iterator[Any], decision: Decision | None
-) -> Prediction:
-    """The next answer, unless there is nothing to answer."""
-    if not text:
-        return Prediction(name, None, {"error": "is no text" if text is None else "is empty"})
-    answer, row = next(shares)
-    return decisions.prediction(name, facts.classes[answer], facts.classes, row, decision)
+def _wrong_with(text: str | None) -> str | None:
+    """Why a text cannot be answered, or None."""
+    if text:
+        return None
+    return "is no text" if text is None else "is empty"
 
 
 TASK = Task(
@@ -196,10 +192,7 @@ TASK = Task(
         "classes": views.per_class,
         "mistakes": textual.mistaken,
         "vocabulary": textual.vocabulary,
-        "calibration": curves.calibration,
-        "precision_recall": curves.precision_recall,
-        "precision_levels": curves.precision_levels,
-        "roc": curves.roc,
+        **curves.OF_PROBABILITIES,
     },
     output_names=lambda facts: facts.classes,
 )
